@@ -1,0 +1,19 @@
+//! The model that server, runner and browser share.
+//!
+//! Everything here is data and pure functions: no I/O, no clock, no async, no framework. It compiles to WASM.
+
+pub mod id;
+pub mod live;
+pub mod plan;
+pub mod problem;
+pub mod protocol;
+pub mod service;
+pub mod stage;
+pub mod status;
+pub mod time;
+pub mod view;
+
+pub use id::*;
+pub use stage::{EnvironmentName, StageKind};
+pub use status::{Status, StageEvent};
+pub use time::Timestamp;
