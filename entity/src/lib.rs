@@ -1,1 +1,17 @@
-//! Not written yet.
+//! One file per table. Rows as they lie in the database: ids and enums as text, times as whole milliseconds in UTC, documents as
+//! JSON text, alike on SQLite and PostgreSQL.
+//!
+//! Refuses to know what rows mean; that is `control::store`'s.
+
+pub mod api_token;
+pub mod approval;
+pub mod delivery;
+pub mod deployment;
+pub mod event;
+pub mod log_chunk;
+pub mod login_link;
+pub mod pipeline;
+pub mod run;
+pub mod service;
+pub mod session;
+pub mod stage;

@@ -1,1 +1,15 @@
-//! Not written yet.
+//! Schema steps, for SQLite and PostgreSQL alike. A step that landed is never edited; the next one changes what it made.
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_first;
+
+/// Runs the steps in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first::Migration)]
+    }
+}

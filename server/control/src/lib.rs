@@ -1,1 +1,3 @@
-//! Not written yet.
+//! Use cases, the store and the ports to the outside.
+
+pub mod ports;

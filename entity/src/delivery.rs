@@ -1,0 +1,38 @@
+//! The inbox: every received hook, before anything is done about it.
+
+use sea_orm::entity::prelude::*;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Eq)]
+#[sea_orm(table_name = "delivery")]
+pub struct Model {
+    /// ULID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    /// The sender's id; unique.
+    pub guid: String,
+    /// `git` or `poll`.
+    pub source: String,
+    /// What happened.
+    pub event: String,
+    /// For which service.
+    pub service_id: Option<String>,
+    /// JSON as it came.
+    pub payload: String,
+    /// `pending`, `accepted` or `ignored`.
+    pub verdict: String,
+    /// Why it was ignored.
+    pub reason: Option<String>,
+    /// The run it started.
+    pub run_id: Option<String>,
+    /// When it came.
+    pub received_at: i64,
+    /// When it was dealt with.
+    pub handled_at: Option<i64>,
+}
+
+/// No relations: joins are written where they are needed.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

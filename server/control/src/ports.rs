@@ -1,0 +1,139 @@
+//! Traits to the outside: what starts runners, what knows Git, what knows this host's deployed processes.
+//!
+//! Refuses SDK types in signatures; an adapter keeps those to itself.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use domain::{DeploymentId, EnvironmentName, RunId, StageId, StageKind, view::Commit};
+use secrecy::SecretString;
+
+/// Something outside did not do what it was asked, in words for the log and the run page.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PortError(pub String);
+
+impl PortError {
+    /// From anything that can say what is wrong.
+    pub fn new(what: impl std::fmt::Display) -> Self {
+        Self(what.to_string())
+    }
+}
+
+/// One attempt at a stage, with the token that is bound to it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The run.
+    pub run: RunId,
+    /// The stage.
+    pub stage: StageId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Which of the seven.
+    pub kind: StageKind,
+    /// What the runner proves itself with.
+    pub token: SecretString,
+}
+
+/// Starts and ends runners.
+#[async_trait]
+pub trait Launcher: Send + Sync {
+    /// Starts a runner, detached from this process. Starting the same attempt twice while it lives is one start.
+    async fn launch(&self, attempt: &Attempt) -> Result<(), PortError>;
+    /// Whether that attempt's runner lives.
+    async fn alive(&self, stage: StageId, attempt: u32) -> Result<bool, PortError>;
+    /// Ends the runner and everything it started, at once.
+    async fn kill(&self, stage: StageId, attempt: u32) -> Result<(), PortError>;
+}
+
+/// Why a repository did not give what was asked. The text tells a person what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GitError {
+    /// Nothing is there.
+    #[error("there is no Git repository at {0}; check the path or URL")]
+    NoRepository(String),
+    /// It wants to know who asks.
+    #[error("{0} asks for a password; use an address that can be read without one, or a path on this machine")]
+    NeedsPassword(String),
+    /// It has no commit.
+    #[error("{0} has no commits yet; push one first")]
+    Empty(String),
+    /// The branch is not there.
+    #[error("{repository} has no branch {branch:?}; it has: {known}")]
+    NoBranch {
+        /// Which repository.
+        repository: String,
+        /// What was asked for.
+        branch: String,
+        /// What there is.
+        known: String,
+    },
+    /// The commit is not there (any more).
+    #[error("commit {commit} is not in {repository}; it may have been replaced by a force push")]
+    NoCommit {
+        /// Which repository.
+        repository: String,
+        /// What was asked for.
+        commit: String,
+    },
+    /// Git said something else.
+    #[error("Git could not read {repository}: {message}")]
+    Other {
+        /// Which repository.
+        repository: String,
+        /// Git's own words.
+        message: String,
+    },
+}
+
+/// Reads repositories and puts hooks into local ones.
+#[async_trait]
+pub trait Git: Send + Sync {
+    /// The branch that `HEAD` names.
+    async fn default_branch(&self, repository: &str) -> Result<String, GitError>;
+    /// The newest commit of a branch, or the commit that `commit` names; the mirror is brought up to date when needed.
+    async fn resolve(&self, repository: &str, branch: Option<&str>, commit: Option<&str>) -> Result<Commit, GitError>;
+    /// The head of a branch, without fetching anything.
+    async fn head(&self, repository: &str, branch: &str) -> Result<String, GitError>;
+    /// Commits reachable from `to` but not from `from`, newest first, at most `limit`, from the mirror.
+    async fn log(&self, repository: &str, from: Option<&str>, to: &str, limit: u32) -> Result<Vec<Commit>, GitError>;
+    /// Paths of all files at a commit.
+    async fn files(&self, repository: &str, commit: &str) -> Result<Vec<String>, GitError>;
+    /// Contents of the named files at a commit, 256 KiB each at most; absent ones are left out.
+    async fn read(&self, repository: &str, commit: &str, paths: &[String]) -> Result<BTreeMap<String, String>, GitError>;
+    /// Puts a shell command into the repository's post-receive hook between our own marks. False when the repository is no
+    /// local bare one that we may write to.
+    async fn install_hook(&self, repository: &str, line: &str) -> Result<bool, GitError>;
+    /// Takes that command out again.
+    async fn remove_hook(&self, repository: &str, line: &str) -> Result<(), GitError>;
+}
+
+/// What really runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// The deployment that serves.
+    pub deployment: Option<DeploymentId>,
+    /// `healthy`, `unhealthy`, `stopped` or `none`.
+    pub health: String,
+    /// Why it is not healthy.
+    pub reason: Option<String>,
+}
+
+/// What this host keeps and runs.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// What really runs of a service in an environment.
+    async fn deployed(&self, service: &str, environment: EnvironmentName) -> Result<Deployed, PortError>;
+    /// Whether an artifact is still there.
+    async fn has_artifact(&self, digest: &str) -> bool;
+    /// A port that is free now and not in `taken`.
+    async fn free_port(&self, environment: EnvironmentName, taken: &[u16]) -> Result<u16, PortError>;
+    /// Whether nobody listens there.
+    async fn port_is_free(&self, port: u16) -> bool;
+    /// Starts again what should run and does not, as after a reboot. Idempotent.
+    async fn ensure(&self) -> Result<(), PortError>;
+    /// Stops and removes everything that is deployed of a service.
+    async fn retire(&self, service: &str) -> Result<(), PortError>;
+    /// Removes workspaces, caches, old stage folders and artifacts by age and size; never what is named here.
+    async fn clean(&self, keep_artifacts: &[String], keep_runs: &[RunId]) -> Result<(), PortError>;
+}
