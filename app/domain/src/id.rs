@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::Ulid;
 
 /// Text that is not a ULID: 26 characters of Crockford base 32.
@@ -18,8 +18,7 @@ pub struct BadId {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Ulid);
 
         impl $name {
@@ -36,6 +35,14 @@ macro_rules! ids {
             type Err = BadId;
             fn from_str(text: &str) -> Result<Self, BadId> {
                 Ulid::from_string(text).map(Self).map_err(|_| BadId { text: text.to_owned() })
+            }
+        }
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_str(self) }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
             }
         }
         impl From<Ulid> for $name { fn from(id: Ulid) -> Self { Self(id) } }
