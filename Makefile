@@ -1,0 +1,30 @@
+# The commands a newcomer needs. Each does its own set-up; `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench e2e build setup clean-data
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+run: ## build it optimised and serve it on http://127.0.0.1:3000, with the demo
+	@exec scripts/run
+
+test: ## everything: formatting, lints, the tests of both sides, browser tests
+	@exec scripts/test
+
+check: ## formatting, lints, licences and sources of dependencies
+	@exec scripts/check
+
+bench: ## measure what the bars promise
+	@exec scripts/bench
+
+e2e: ## the browser tests alone
+	@exec scripts/test browser
+
+build: ## the optimised binary and dashboard, without serving them
+	@exec scripts/build release
+
+setup: ## what `make test` would install, without testing
+	@exec scripts/setup test
+
+clean-data: ## forget every service, run and log in ./data; stops what was deployed from there
+	@exec scripts/clean-data
