@@ -32,6 +32,8 @@ pub enum LiveEvent {
     Stage(Box<Stage>),
     /// `log`: new lines.
     Log(LogEvent),
+    /// `changed`: something that belongs to no run, such as a service that was connected; look again.
+    Changed,
     /// `end`: nothing more will come.
     End,
 }
@@ -43,6 +45,7 @@ impl LiveEvent {
             LiveEvent::Run(_) => "run",
             LiveEvent::Stage(_) => "stage",
             LiveEvent::Log(_) => "log",
+            LiveEvent::Changed => "changed",
             LiveEvent::End => "end",
         }
     }

@@ -1,3 +1,182 @@
-//! Use cases, the store and the ports to the outside.
+//! Use cases, the store and the ports to the outside: everything that decides.
+//!
+//! Refuses to know HTTP, pages, processes and forges; those reach it through [`Control`] or wait behind [`ports`].
 
+pub mod access;
+pub mod deploys;
+pub mod detect;
+pub mod engine;
+pub mod error;
+pub mod inbox;
+pub mod live;
+pub mod logs;
+pub mod nudge;
+pub mod pages;
 pub mod ports;
+pub mod runner;
+pub mod runs;
+pub mod seal;
+pub mod services;
+pub mod store;
+mod variables;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use domain::{StageId, Timestamp};
+use secrecy::SecretString;
+
+pub use error::{Error, Result};
+pub use runs::Rerun;
+
+use crate::{
+    nudge::Nudge,
+    ports::{Git, Host, Launcher},
+    seal::Sealer,
+    store::Store,
+};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Their name, for the audit trail.
+    pub name: String,
+}
+
+impl Actor {
+    /// A person or a token by name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+
+    /// Seamless itself.
+    pub fn system() -> Self {
+        Self::named("seamless")
+    }
+}
+
+/// How the embedded engine works.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Stages at a time.
+    pub slots: usize,
+    /// A runner that lives but has not been heard of for this long is lost, in milliseconds.
+    pub lease_ms: i64,
+    /// What a person's session lasts, in milliseconds.
+    pub session_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let slots = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { slots, lease_ms: 60_000, session_ms: 30 * 24 * 3_600_000 }
+    }
+}
+
+/// The outside, as the binary wires it.
+#[derive(Clone)]
+pub struct Ports {
+    /// Starts runners.
+    pub launcher: Arc<dyn Launcher>,
+    /// Reads repositories.
+    pub git: Arc<dyn Git>,
+    /// Knows what runs here.
+    pub host: Arc<dyn Host>,
+}
+
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// All use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Control(Arc<Inner>);
+
+/// What all use cases share.
+pub struct Inner {
+    pub(crate) store: Store,
+    pub(crate) sealer: Sealer,
+    pub(crate) ports: Ports,
+    pub(crate) nudge: Nudge,
+    pub(crate) limits: Limits,
+    /// How a local repository's hook reaches this server: a shell command without the service's id.
+    pub(crate) hook_command: Option<String>,
+    clock: Clock,
+    /// Attempts between "started" in the database and "started" for the launcher: the reconciler leaves them alone.
+    pub(crate) launching: Mutex<HashSet<(StageId, u32)>>,
+    /// Commits between two versions, by repository and both ends; they never change.
+    pub(crate) ahead: Mutex<std::collections::HashMap<(String, String, String), u32>>,
+    started: Timestamp,
+}
+
+impl std::ops::Deref for Control {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Control {
+    /// Use cases over a store and the outside.
+    pub fn new(store: Store, key: &SecretString, ports: Ports, limits: Limits, hook_command: Option<String>) -> Self {
+        Self::with_clock(store, key, ports, limits, hook_command, Arc::new(wall_clock))
+    }
+
+    /// With a clock of the caller's: for tests of what takes days.
+    pub fn with_clock(
+        store: Store,
+        key: &SecretString,
+        ports: Ports,
+        limits: Limits,
+        hook_command: Option<String>,
+        clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    ) -> Self {
+        let started = clock();
+        Self(Arc::new(Inner {
+            store,
+            sealer: Sealer::new(key),
+            ports,
+            nudge: Nudge::default(),
+            limits,
+            hook_command,
+            clock,
+            launching: Mutex::default(),
+            ahead: Mutex::default(),
+            started,
+        }))
+    }
+
+    /// The store, for the binary's own commands.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The nudges, for workers and streams.
+    pub fn nudges(&self) -> &Nudge {
+        &self.0.nudge
+    }
+}
+
+impl Inner {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// When this process began.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// A new id of any kind, ordered by time.
+    pub fn new_id<T: From<ulid::Ulid>>(&self) -> Result<T> {
+        let random = u128::from_le_bytes(seal::random::<16>()?);
+        Ok(ulid::Ulid::from_parts(self.now().0.max(0) as u64, random).into())
+    }
+}
+
+/// Milliseconds since 1970 by the machine's clock.
+pub fn wall_clock() -> Timestamp {
+    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64))
+}

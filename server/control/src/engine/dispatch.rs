@@ -1,0 +1,141 @@
+//! Starts stages: a bounded number at a time, first those of services with the fewest in progress, then the oldest.
+//!
+//! Deploys to one environment of a service never overlap, and an older commit never replaces a newer one by itself.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{DeploymentId, RunId, StageEvent, StageId, StageKind, Status, plan::Trigger};
+use entity::stage;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    Control,
+    error::{Error, Result},
+    ports::Attempt,
+    runner::token_text,
+    seal::{new_token, token_hash},
+    store::{deployments, run_state::RunState, runs, services},
+};
+
+impl Control {
+    /// Starts what may start. Returns how many stages were started.
+    pub async fn dispatch(&self) -> Result<usize> {
+        let (ready, busy) = runs::queue(self.store.read()).await?;
+        let mut free = self.limits.slots.saturating_sub(busy.len());
+        let mut per_service: HashMap<String, usize> = HashMap::new();
+        let mut deploying: HashSet<(String, String)> = HashSet::new();
+        for stage in &busy {
+            *per_service.entry(stage.service_id.clone()).or_default() += 1;
+            if is_deploy(stage) {
+                deploying.insert((stage.service_id.clone(), stage.kind.clone()));
+            }
+        }
+        let mut waiting = ready;
+        let mut started = 0;
+        while free > 0 {
+            // The queue is in order of readiness, and the smallest count wins: a service with many runs cannot starve another.
+            let next = waiting
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| !(is_deploy(s) && deploying.contains(&(s.service_id.clone(), s.kind.clone()))))
+                .min_by_key(|(at, s)| (per_service.get(&s.service_id).copied().unwrap_or(0), *at))
+                .map(|(at, _)| at);
+            let Some(at) = next else { break };
+            let stage = waiting.remove(at);
+            match self.start_stage(&stage).await {
+                Ok(true) => {
+                    free -= 1;
+                    started += 1;
+                    *per_service.entry(stage.service_id.clone()).or_default() += 1;
+                    if is_deploy(&stage) {
+                        deploying.insert((stage.service_id.clone(), stage.kind.clone()));
+                    }
+                }
+                Ok(false) => {}
+                // Somebody changed the run in between: the next look sees how it stands now.
+                Err(Error::Conflict(_) | Error::NotFound { .. }) => self.nudge.dispatch(),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(started)
+    }
+
+    /// Starts one stage; false when it turned out that it must not start.
+    async fn start_stage(&self, row: &stage::Model) -> Result<bool> {
+        let kind: StageKind = row.kind.parse()?;
+        let stage: StageId = row.id.parse()?;
+        let run: RunId = row.run_id.parse()?;
+        let now = self.now();
+        let tx = self.store.begin().await?;
+        let mut state = RunState::load(&tx, &row.run_id).await?;
+        if state.status_of(kind) != Some(Status::Idle) || state.stage(kind).is_none_or(|s| s.ready_at.is_none()) {
+            return Ok(false);
+        }
+        if let Some(environment) = kind.environment() {
+            let trigger: Trigger = state.run.trigger.parse()?;
+            let live = deployments::live(&tx, &row.service_id, environment).await?;
+            if let Some(live) = live.filter(|l| !trigger.by_person() && !l.rollback && l.built_by > state.run.number) {
+                let by = format!("run {} ({})", live.run_number, live.commit_sha.get(..7).unwrap_or_default());
+                state.supersede(&by, now)?;
+                let service = services::by_id(&tx, &row.service_id).await?;
+                state.settle(&crate::runs::gate_facts(&service)?, now)?;
+                state.save(&tx, now).await?;
+                tx.commit().await?;
+                self.nudge.changed(Some(run));
+                return Ok(false);
+            }
+        }
+        state.apply(kind, StageEvent::Start, None, now)?;
+        let secret = new_token()?;
+        let deployment = kind.environment().map(|_| self.new_id::<DeploymentId>()).transpose()?;
+        let Some(own) = state.stage_mut(kind) else { return Ok(false) };
+        let attempt = own.attempt as u32;
+        let token = SecretString::from(token_text(stage, attempt, secret.expose_secret()));
+        own.token_hash = Some(token_hash(token.expose_secret()));
+        if own.deployment_id.is_none() {
+            own.deployment_id = deployment.map(|d| d.to_string());
+        }
+        let service = services::by_id(&tx, &row.service_id).await?;
+        state.settle(&crate::runs::gate_facts(&service)?, now)?;
+        let _launching = Launching::begin(self, stage, attempt);
+        state.save(&tx, now).await?;
+        tx.commit().await?;
+        self.nudge.changed(Some(run));
+        if let Err(error) = self.ports.launcher.launch(&Attempt { run, stage, attempt, kind, token }).await {
+            tracing::error!(%run, %stage, attempt, %error, "a runner could not be started");
+            let reason = format!("its runner could not be started: {error}");
+            self.change_run(&row.run_id, |state| {
+                if state.status_of(kind) == Some(Status::InProgress) {
+                    state.apply(kind, StageEvent::Fail, Some(reason.clone()), self.now())?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(true)
+    }
+}
+
+fn is_deploy(stage: &stage::Model) -> bool {
+    stage.kind.starts_with("deploy_")
+}
+
+/// Marks an attempt as being started, until dropped.
+struct Launching<'a> {
+    control: &'a Control,
+    key: (StageId, u32),
+}
+
+impl<'a> Launching<'a> {
+    fn begin(control: &'a Control, stage: StageId, attempt: u32) -> Self {
+        let key = (stage, attempt);
+        control.launching.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key);
+        Self { control, key }
+    }
+}
+
+impl Drop for Launching<'_> {
+    fn drop(&mut self) {
+        self.control.launching.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&self.key);
+    }
+}

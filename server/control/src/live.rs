@@ -1,0 +1,165 @@
+//! What a live stream sends next: reads facts after a cursor, then waits for a nudge or a few seconds.
+//!
+//! The cursor is the whole memory, so a stream may end at any line and go on at another server. A slow reader makes its own stream
+//! slow and nobody else's.
+
+use std::time::Duration;
+
+use domain::{
+    RunId, StageId, Status,
+    live::{Cursor, LiveEvent, LogEvent},
+};
+use tokio::sync::watch;
+
+use crate::{
+    Control,
+    error::Result,
+    store::{events, logs, runs},
+};
+
+/// How long a stream waits before it looks by itself.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+/// Most lines in one message.
+const LINES: u64 = 2_000;
+
+/// One message and the cursor after it.
+pub type Message = (Cursor, LiveEvent);
+
+/// Follows one run, or everything.
+pub struct Follower {
+    control: Control,
+    run: Option<RunId>,
+    cursor: Cursor,
+    nudge: watch::Receiver<u64>,
+    first: bool,
+}
+
+impl Control {
+    /// Follows a run after a cursor. Without one, from the run's beginning: everything it has is sent first.
+    pub async fn follow_run(&self, run: RunId, cursor: Option<Cursor>) -> Result<Follower> {
+        runs::get(self.store.read(), run).await?;
+        let first = cursor.is_none();
+        let cursor = cursor.unwrap_or_default();
+        Ok(Follower { control: self.clone(), run: Some(run), cursor, nudge: self.nudge.follow(Some(run)), first })
+    }
+
+    /// Follows everything after a cursor; without one, from now on.
+    pub async fn follow_all(&self, cursor: Option<Cursor>) -> Result<Follower> {
+        let nudge = self.nudge.follow(None);
+        let cursor = match cursor {
+            Some(cursor) => cursor,
+            None => Cursor { event: events::newest(self.store.read()).await?, ..Cursor::default() },
+        };
+        Ok(Follower { control: self.clone(), run: None, cursor, nudge, first: false })
+    }
+}
+
+impl Follower {
+    /// The next messages, at least one; the last of a run's is [`LiveEvent::End`].
+    pub async fn next(&mut self) -> Result<Vec<Message>> {
+        loop {
+            self.nudge.borrow_and_update();
+            let messages = match self.run {
+                Some(run) => self.of_run(run).await?,
+                None => self.of_all().await?,
+            };
+            if !messages.is_empty() {
+                return Ok(messages);
+            }
+            let _ = tokio::time::timeout(LOOK_AFTER, self.nudge.changed()).await;
+        }
+    }
+
+    async fn of_all(&mut self) -> Result<Vec<Message>> {
+        let news = events::after(self.control.store.read(), self.cursor.event, None, 500).await?;
+        let Some(last) = news.last() else { return Ok(Vec::new()) };
+        self.cursor.event = last.seq;
+        let mut ids: Vec<String> = news.iter().filter_map(|e| e.run_id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        let mut messages = Vec::new();
+        for id in &ids {
+            if let Ok(run) = self.control.run(id.parse()?).await {
+                messages.push((self.cursor.clone(), LiveEvent::Run(Box::new(run))));
+            }
+        }
+        if messages.is_empty() {
+            messages.push((self.cursor.clone(), LiveEvent::Changed));
+        }
+        Ok(messages)
+    }
+
+    async fn of_run(&mut self, id: RunId) -> Result<Vec<Message>> {
+        let db = self.control.store.read();
+        // Where things stand is read before the lines: a line that comes in between is sent next time, never passed over.
+        let row = runs::get(db, id).await?;
+        let stages = runs::stages_of(db, std::slice::from_ref(&row.id)).await?.remove(&row.id).unwrap_or_default();
+        let news = events::after(db, self.cursor.event, Some(&row.id), 500).await?;
+        let mut messages = Vec::new();
+        if let Some(last) = news.last() {
+            self.cursor.event = last.seq;
+        }
+        if !news.is_empty() || std::mem::take(&mut self.first) {
+            let run = self.control.run(id).await?;
+            let named: Vec<&str> = news.iter().map(|e| e.payload.as_str()).collect();
+            for stage in &run.stages {
+                let word = format!("\"stage\":\"{}\"", stage.kind);
+                if named.iter().any(|p| p.contains(&word)) {
+                    messages.push((self.cursor.clone(), LiveEvent::Stage(Box::new(stage.clone()))));
+                }
+            }
+            messages.push((self.cursor.clone(), LiveEvent::Run(Box::new(run))));
+        }
+        let mut behind = false;
+        for stage in &stages {
+            for attempt in 1..=stage.attempt as u32 {
+                let (stage_id, key): (StageId, _) = (stage.id.parse()?, (stage.ordinal as u8, attempt));
+                let at = self.cursor.lines.get(&key).copied().unwrap_or(0);
+                if attempt == stage.attempt as u32 && stage.lines as u64 <= at {
+                    continue;
+                }
+                let lines = logs::read(db, stage_id, attempt, at, LINES).await?;
+                let Some(last) = lines.last() else { continue };
+                behind = true;
+                self.cursor.lines.insert(key, last.seq + 1);
+                messages.push((self.cursor.clone(), LiveEvent::Log(LogEvent { stage: stage_id, attempt, lines })));
+            }
+        }
+        let over = row.status.parse::<Status>()?.is_terminal();
+        if over && !behind && news.is_empty() {
+            messages.push((self.cursor.clone(), LiveEvent::End));
+        }
+        Ok(messages)
+    }
+}
+
+impl Control {
+    /// The cursor at which a page that shows a run as it stands now goes on. `shown` is the log position of the stage it shows.
+    pub(crate) async fn cursor_of(&self, run: &domain::view::Run, event: i64, shown: Option<(StageId, u32, u64)>) -> Cursor {
+        let mut cursor = Cursor { event, ..Cursor::default() };
+        for stage in &run.stages {
+            for attempt in 1..=stage.attempt {
+                let next = match shown {
+                    Some((id, of, next)) if id == stage.id && of == attempt => next,
+                    // Of other stages nothing is shown yet; their pages begin with what is stored.
+                    _ if attempt == stage.attempt => stage.lines,
+                    _ => logs::count(self.store.read(), stage.id, attempt).await.unwrap_or(0),
+                };
+                cursor.lines.insert((stage.kind.ordinal() as u8, attempt), next);
+            }
+        }
+        cursor
+    }
+
+    /// The newest event's number.
+    pub(crate) async fn newest_event(&self) -> Result<i64> {
+        events::newest(self.store.read()).await
+    }
+
+    /// The event log after a number.
+    pub async fn events(&self, after: i64, run: Option<RunId>, limit: u64) -> Result<domain::view::Page<domain::view::Event>> {
+        let found = events::after(self.store.read(), after, run.map(|r| r.to_string()).as_deref(), limit).await?;
+        events::page(found, limit)
+    }
+}
+

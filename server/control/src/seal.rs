@@ -1,0 +1,89 @@
+//! Secrets at rest: XChaCha20-Poly1305 with a key from `SEAMLESS_SECRET_KEY` or a generated file that only its owner can read.
+//! Also the random tokens and the hashes by which they are remembered.
+//!
+//! Refuses to open what was sealed for another purpose: the purpose is authenticated with the text.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// Seals and opens secrets.
+#[derive(Clone)]
+pub struct Sealer(XChaCha20Poly1305);
+
+impl Sealer {
+    /// From any text with enough entropy; the key is its SHA-256.
+    pub fn new(key: &SecretString) -> Self {
+        Self(XChaCha20Poly1305::new(&Sha256::digest(key.expose_secret().as_bytes()).as_slice().to_owned().into_key()))
+    }
+
+    /// Base64 of nonce and ciphertext.
+    pub fn seal(&self, purpose: &str, text: &str) -> Result<String> {
+        let nonce = random::<24>()?;
+        let payload = Payload { msg: text.as_bytes(), aad: purpose.as_bytes() };
+        let sealed = self
+            .0
+            .encrypt(XNonce::from_slice(&nonce), payload)
+            .map_err(|_| Error::internal("a secret could not be sealed"))?;
+        Ok(STANDARD.encode([&nonce[..], &sealed[..]].concat()))
+    }
+
+    /// The text that was sealed for this purpose.
+    pub fn open(&self, purpose: &str, sealed: &str) -> Result<String> {
+        let broken = || Error::internal("a stored secret cannot be opened: was SEAMLESS_SECRET_KEY or secret.key changed?");
+        let bytes = STANDARD.decode(sealed).map_err(|_| broken())?;
+        let (nonce, text) = bytes.split_at_checked(24).ok_or_else(broken)?;
+        let payload = Payload { msg: text, aad: purpose.as_bytes() };
+        let open = self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| broken())?;
+        String::from_utf8(open).map_err(|_| broken())
+    }
+}
+
+trait IntoKey {
+    fn into_key(self) -> chacha20poly1305::Key;
+}
+impl IntoKey for Vec<u8> {
+    fn into_key(self) -> chacha20poly1305::Key {
+        *chacha20poly1305::Key::from_slice(&self)
+    }
+}
+
+/// Bytes from the operating system's random source.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// A token of 256 random bits, in hexadecimal.
+pub fn new_token() -> Result<SecretString> {
+    Ok(SecretString::from(hex::encode(random::<32>()?)))
+}
+
+/// What is kept of a token: its SHA-256. Tokens are random, so a fast hash is enough.
+pub fn token_hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn opens_for_the_same_purpose_only() {
+        let sealer = Sealer::new(&"correct horse battery staple".into());
+        let sealed = sealer.seal("variable", "hunter22").unwrap();
+        assert!(!sealed.contains("hunter22"));
+        assert_eq!(sealer.open("variable", &sealed).unwrap(), "hunter22");
+        assert!(sealer.open("hook", &sealed).is_err());
+        assert!(Sealer::new(&"another".into()).open("variable", &sealed).is_err());
+        assert_ne!(sealer.seal("variable", "hunter22").unwrap(), sealed);
+    }
+}

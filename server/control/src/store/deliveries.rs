@@ -1,0 +1,91 @@
+//! The inbox. A delivery is stored before anything is done about it, and keeps what was done.
+
+use domain::{
+    DeliveryId, Timestamp,
+    view::{Delivery, ServiceRef},
+};
+use entity::delivery;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::OnConflict};
+
+use crate::error::{Error, Result};
+
+/// Stores a delivery; false when its GUID is known.
+pub async fn insert<C: ConnectionTrait>(db: &C, row: delivery::Model) -> Result<bool> {
+    let inserted = delivery::Entity::insert(delivery::ActiveModel::from(row))
+        .on_conflict(OnConflict::column(delivery::Column::Guid).do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await;
+    match inserted {
+        Ok(rows) => Ok(rows == 1),
+        Err(DbErr::RecordNotInserted) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Undone deliveries, oldest first.
+pub async fn pending<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<delivery::Model>> {
+    Ok(delivery::Entity::find()
+        .filter(delivery::Column::Verdict.eq("pending"))
+        .order_by_asc(delivery::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
+}
+
+/// One delivery.
+pub async fn get<C: ConnectionTrait>(db: &C, id: DeliveryId) -> Result<delivery::Model> {
+    delivery::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("delivery", id))
+}
+
+/// The delivery with a GUID.
+pub async fn by_guid<C: ConnectionTrait>(db: &C, guid: &str) -> Result<Option<delivery::Model>> {
+    Ok(delivery::Entity::find().filter(delivery::Column::Guid.eq(guid)).one(db).await?)
+}
+
+/// Writes down what became of a pending delivery.
+pub async fn settle<C: ConnectionTrait>(
+    db: &C,
+    id: &str,
+    verdict: &str,
+    reason: Option<String>,
+    run: Option<String>,
+    now: Timestamp,
+) -> Result<()> {
+    delivery::ActiveModel {
+        id: Set(id.to_owned()),
+        verdict: Set(verdict.into()),
+        reason: Set(reason),
+        run_id: Set(run),
+        handled_at: Set(Some(now.0)),
+        ..Default::default()
+    }
+    .update(db)
+    .await?;
+    Ok(())
+}
+
+/// Newest first.
+pub async fn list<C: ConnectionTrait>(db: &C, before: Option<DeliveryId>, limit: u64) -> Result<Vec<delivery::Model>> {
+    let mut query = delivery::Entity::find().order_by_desc(delivery::Column::Id).limit(limit);
+    if let Some(before) = before {
+        query = query.filter(delivery::Column::Id.lt(before.to_string()));
+    }
+    Ok(query.all(db).await?)
+}
+
+/// As API and pages show it.
+pub fn view(row: delivery::Model, service: Option<ServiceRef>) -> Result<Delivery> {
+    Ok(Delivery {
+        id: row.id.parse()?,
+        guid: row.guid,
+        source: row.source,
+        event: row.event,
+        service,
+        payload: serde_json::from_str(&row.payload)?,
+        verdict: row.verdict,
+        reason: row.reason,
+        run: row.run_id.map(|r| r.parse()).transpose()?,
+        received_at: Timestamp(row.received_at),
+        handled_at: row.handled_at.map(Timestamp),
+    })
+}

@@ -1,0 +1,143 @@
+//! Reading runs and stages, for the queue, the API and the pages.
+
+use std::collections::HashMap;
+
+use domain::{RunId, ServiceId, StageId, Status};
+use entity::{approval, run, stage};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait};
+
+use crate::error::{Error, Result};
+
+/// One run.
+pub async fn get<C: ConnectionTrait>(db: &C, id: RunId) -> Result<run::Model> {
+    run::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("run", id))
+}
+
+/// Runs, newest first.
+pub async fn list<C: ConnectionTrait>(
+    db: &C,
+    service: Option<ServiceId>,
+    status: Option<Status>,
+    before: Option<RunId>,
+    limit: u64,
+) -> Result<Vec<run::Model>> {
+    let mut query = run::Entity::find().order_by_desc(run::Column::Id).limit(limit);
+    if let Some(service) = service {
+        query = query.filter(run::Column::ServiceId.eq(service.to_string()));
+    }
+    if let Some(status) = status {
+        query = query.filter(run::Column::Status.eq(status.as_str()));
+    }
+    if let Some(before) = before {
+        query = query.filter(run::Column::Id.lt(before.to_string()));
+    }
+    Ok(query.all(db).await?)
+}
+
+/// Runs that are not at their end, oldest first.
+pub async fn open<C: ConnectionTrait>(db: &C) -> Result<Vec<run::Model>> {
+    Ok(run::Entity::find()
+        .filter(run::Column::Status.is_in(["idle", "in_progress", "awaiting_approval"]))
+        .order_by_asc(run::Column::Id)
+        .all(db)
+        .await?)
+}
+
+/// The newest run of each service.
+pub async fn newest_of_each<C: ConnectionTrait>(db: &C) -> Result<Vec<run::Model>> {
+    use entity::service;
+    use sea_orm::sea_query::Query;
+    let newest = Query::select()
+        .column((service::Entity, service::Column::Id))
+        .column((service::Entity, service::Column::LastRun))
+        .from(service::Entity)
+        .to_owned();
+    Ok(run::Entity::find()
+        .filter(
+            Expr::tuple([Expr::col(run::Column::ServiceId).into(), Expr::col(run::Column::Number).into()]).in_subquery(newest),
+        )
+        .all(db)
+        .await?)
+}
+
+/// The stages of some runs, in order.
+pub async fn stages_of<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<HashMap<String, Vec<stage::Model>>> {
+    let rows = stage::Entity::find()
+        .filter(stage::Column::RunId.is_in(runs.iter().map(String::as_str)))
+        .order_by_asc(stage::Column::Ordinal)
+        .all(db)
+        .await?;
+    let mut by_run: HashMap<String, Vec<stage::Model>> = HashMap::new();
+    for row in rows {
+        by_run.entry(row.run_id.clone()).or_default().push(row);
+    }
+    Ok(by_run)
+}
+
+/// The approvals of some runs.
+pub async fn approvals_of<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<HashMap<String, approval::Model>> {
+    let rows = approval::Entity::find().filter(approval::Column::RunId.is_in(runs.iter().map(String::as_str))).all(db).await?;
+    Ok(rows.into_iter().map(|a| (a.run_id.clone(), a)).collect())
+}
+
+/// One stage.
+pub async fn stage<C: ConnectionTrait>(db: &C, id: StageId) -> Result<stage::Model> {
+    stage::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("stage", id))
+}
+
+/// Stages that could start, oldest first, and those that are in progress.
+pub async fn queue<C: ConnectionTrait>(db: &C) -> Result<(Vec<stage::Model>, Vec<stage::Model>)> {
+    let rows = stage::Entity::find()
+        .filter(
+            stage::Column::Status
+                .eq("in_progress")
+                .or(stage::Column::Status.eq("idle").and(stage::Column::ReadyAt.is_not_null())),
+        )
+        .order_by_asc(stage::Column::ReadyAt)
+        .order_by_asc(stage::Column::Id)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().partition(|s| s.status == "idle"))
+}
+
+/// Durations of the newest successes of a service's stages: `(kind, milliseconds)`, newest first.
+pub async fn past_durations<C: ConnectionTrait>(db: &C, service: &str) -> Result<Vec<(String, i64)>> {
+    let rows = stage::Entity::find()
+        .filter(stage::Column::ServiceId.eq(service))
+        .filter(stage::Column::Status.eq("success"))
+        .order_by_desc(stage::Column::EndedAt)
+        .limit(70)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().filter_map(|s| Some((s.kind, s.ended_at? - s.started_at?))).collect())
+}
+
+/// Records a sign of life of an attempt that is in progress.
+pub async fn heartbeat<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32, now: domain::Timestamp) -> Result<()> {
+    stage::Entity::update_many()
+        .col_expr(stage::Column::HeartbeatAt, Expr::value(Some(now.0)))
+        .filter(stage::Column::Id.eq(stage.to_string()))
+        .filter(stage::Column::Attempt.eq(attempt as i32))
+        .filter(stage::Column::Status.eq("in_progress"))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Whether a cause that begins like this made a run of a commit since a moment.
+pub async fn caused_since<C: ConnectionTrait>(
+    db: &C,
+    service: &str,
+    sha: &str,
+    cause: &str,
+    since: domain::Timestamp,
+) -> Result<bool> {
+    let found = run::Entity::find()
+        .filter(run::Column::ServiceId.eq(service))
+        .filter(run::Column::CommitSha.eq(sha))
+        .filter(run::Column::Cause.starts_with(cause))
+        .filter(run::Column::CreatedAt.gt(since.0))
+        .one(db)
+        .await?;
+    Ok(found.is_some())
+}
