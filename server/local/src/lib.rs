@@ -1,1 +1,16 @@
-//! Not written yet.
+//! The embedded mode's ways to the outside: runners as detached processes, services as supervised processes behind a stable
+//! port, repositories through the Git program, and this machine's folders.
+//!
+//! Refuses to touch the database; what is to be done is decided elsewhere.
+
+pub mod clean;
+pub mod host;
+pub mod keeper;
+pub mod launcher;
+mod proc;
+pub mod process;
+
+pub use host::ThisHost;
+pub use keeper::{KeeperArgs, spawn::Keepers};
+pub use launcher::ProcessLauncher;
+pub use process::ProcessTarget;

@@ -1,0 +1,125 @@
+//! The keeper's socket: takes requests until there is nothing left to keep.
+//!
+//! Refuses nobody who can open the socket: it lies in a folder that only its owner may enter.
+
+use std::{fs, os::fd::AsFd, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    io::AsyncReadExt,
+    net::{UnixListener, UnixStream},
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Shared,
+    deploy::Talk,
+    spawn::READY,
+    wire::{Answer, End, Line, Request},
+};
+
+/// A keeper that nobody asks anything and that keeps nothing ends after this.
+const BORED: Duration = Duration::from_secs(20);
+
+/// Serves requests until the keeper is told to end or has nothing to keep.
+pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {
+    let listener = shared
+        .place
+        .with_socket(|path| {
+            // We hold the lock, so whoever made it is gone.
+            let _ = fs::remove_file(path);
+            std::os::unix::net::UnixListener::bind(path)
+        })
+        .context("the control socket cannot be made")?;
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let log = fs::OpenOptions::new().create(true).append(true).open(shared.place.keeper_log())?;
+    println!("{READY}");
+    rustix::stdio::dup2_stdout(log.as_fd())?;
+    rustix::stdio::dup2_stderr(log.as_fd())?;
+    drop(log);
+    tracing::info!(service = shared.place.service, environment = %shared.place.environment, "keeper is up");
+    shared.restore().await;
+
+    let talks = TaskTracker::new();
+    let over = CancellationToken::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    talks.spawn(talk(shared.clone(), stream, over.clone()));
+                }
+            }
+            () = over.cancelled() => break,
+            _ = terminate.recv() => { shared.close(false).await; break }
+            _ = interrupt.recv() => { shared.close(false).await; break }
+            () = tokio::time::sleep(BORED), if talks.is_empty() && shared.state().live.is_none() => break,
+        }
+    }
+    talks.close();
+    let _ = tokio::time::timeout(Duration::from_secs(5), talks.wait()).await;
+    let _ = shared.place.with_socket(|path| fs::remove_file(path));
+    tracing::info!("keeper ends");
+    Ok(())
+}
+
+async fn talk(shared: Arc<Shared>, stream: UnixStream, over: CancellationToken) {
+    let mut line = Line::new(stream);
+    let answer = match line.hear::<Request>().await {
+        Ok(Some(Request::Status)) => Answer::Status(shared.report()),
+        Ok(Some(Request::Stop)) => {
+            shared.close(true).await;
+            over.cancel();
+            Answer::Stopped
+        }
+        Ok(Some(Request::Deploy(work))) => return deploy(shared, *work, line, over).await,
+        Ok(None) => return,
+        Err(e) => Answer::Refused(e.to_string()),
+    };
+    let _ = line.say(&answer).await;
+}
+
+async fn deploy(
+    shared: Arc<Shared>,
+    work: domain::protocol::DeployWork,
+    line: Line,
+    over: CancellationToken,
+) {
+    let (mut from, mut to) = line.into_inner().into_split();
+    let cancel = shared.closing.child_token();
+    let (say, mut said) = mpsc::unbounded_channel::<Answer>();
+    // The other side's silence is a wish to go on; its end of file a wish to stop.
+    let listening = tokio::spawn({
+        let cancel = cancel.clone();
+        async move {
+            let mut byte = [0u8; 1];
+            while matches!(from.read(&mut byte).await, Ok(1..)) {}
+            cancel.cancel();
+        }
+    });
+    let speaking = tokio::spawn(async move {
+        while let Some(answer) = said.recv().await {
+            let mut bytes = serde_json::to_vec(&answer).unwrap_or_default();
+            bytes.push(b'\n');
+            if tokio::io::AsyncWriteExt::write_all(&mut to, &bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let talk = Talk(say);
+    let end = shared.deploy(work, &talk, &cancel).await;
+    tracing::info!(?end, "a deploy is over");
+    let nothing_live = shared.state().live.is_none() && end != End::Live;
+    let _ = talk.0.send(Answer::Deployed(end));
+    drop(talk);
+    // A listener who does not read must not keep the keeper.
+    let _ = tokio::time::timeout(Duration::from_secs(10), speaking).await;
+    listening.abort();
+    if nothing_live && shared.turn.try_lock().is_ok() {
+        over.cancel();
+    }
+}
