@@ -4,8 +4,29 @@
 //! and it refuses to outlive its own attempt: told to stop, it takes everything it started down with it.
 
 pub mod artifact;
+mod client;
+mod command;
+mod context;
+mod deps;
+mod ending;
+mod entry;
+mod git;
+mod integrate;
+mod journal;
+mod lines;
+pub mod mask;
+pub mod paths;
+mod reason;
+mod shipper;
 pub mod sink;
+mod spool;
+pub mod stage;
 pub mod target;
+pub mod tree;
+mod work;
 
+pub use ending::{Cause, Ending};
+pub use entry::run;
+pub use git::{address, without_password};
 pub use sink::LogSink;
 pub use target::{Started, Stop, Target, TargetError};

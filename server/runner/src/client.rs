@@ -1,0 +1,170 @@
+//! The runner's side of `/runner/v1`.
+//!
+//! A server that is away is waited for without end; a server that knows this attempt no more is obeyed at once.
+
+use std::{future::Future, time::Duration};
+
+use domain::protocol::{Credentials, Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
+use reqwest::{Method, RequestBuilder, StatusCode, header};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::time::sleep;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The server does not answer, or answers that it cannot: ask again.
+    #[error("the server does not answer: {0}")]
+    Away(String),
+    /// This attempt is not the stage's any more.
+    #[error("the server refuses this attempt: {0}")]
+    Fenced(String),
+    /// Lines are missing before those that were sent.
+    #[error("the server wants line {0} first")]
+    Hole(u64),
+    /// The batch is larger than the server takes.
+    #[error("the server takes no batch of that size")]
+    TooLarge,
+}
+
+/// This attempt is not the stage's any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fenced;
+
+/// Waits a little longer each time.
+#[derive(Debug)]
+pub(crate) struct Backoff(Duration);
+
+impl Backoff {
+    /// Starts with the shortest pause.
+    pub fn new() -> Self {
+        Self(FIRST_PAUSE)
+    }
+
+    /// Waits.
+    pub async fn pause(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Speaks for one stage attempt; cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    bearer: header::HeaderValue,
+}
+
+impl Client {
+    /// A client with these credentials.
+    ///
+    /// # Errors
+    /// When the token cannot be sent, or the address is of a kind that is not understood.
+    pub fn new(credentials: &Credentials) -> Result<Self, String> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if credentials.server.starts_with("http://") {
+            // Reading the machine's certificates takes longer than everything else before the first call.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|e| format!("no HTTP client: {e}"))?;
+        let mut bearer = header::HeaderValue::from_str(&format!("Bearer {}", credentials.token))
+            .map_err(|_| "the token holds characters that cannot be sent".to_owned())?;
+        bearer.set_sensitive(true);
+        Ok(Self { http, base: credentials.server.trim_end_matches('/').to_owned(), bearer })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}/runner/v1/{path}", self.base))
+            .header(header::AUTHORIZATION, self.bearer.clone())
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
+        let away = |e: reqwest::Error| CallError::Away(e.without_url().to_string());
+        let answer = request.send().await.map_err(away)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(away)?;
+        if status.is_success() {
+            let body: &[u8] = if body.is_empty() { b"null" } else { &body };
+            return serde_json::from_slice(body).map_err(|e| CallError::Away(format!("not understood: {e}")));
+        }
+        let refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+        Err(match (status, refusal.next_seq) {
+            (StatusCode::CONFLICT, Some(next)) => CallError::Hole(next),
+            (
+                StatusCode::CONFLICT | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE,
+                _,
+            ) => CallError::Fenced(refusal.detail.unwrap_or_else(|| status.to_string())),
+            (StatusCode::PAYLOAD_TOO_LARGE, _) => CallError::TooLarge,
+            _ => CallError::Away(status.to_string()),
+        })
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
+        self.call(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// What to do; asks until the server answers.
+    ///
+    /// # Errors
+    /// When this attempt is not the stage's any more.
+    pub async fn job(&self) -> Result<Job, Fenced> {
+        insist("job", || self.call(self.request(Method::GET, "job"))).await
+    }
+
+    /// A sign of life.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn heartbeat(&self) -> Result<HeartbeatAnswer, CallError> {
+        let request = self.request(Method::POST, "heartbeat").json(&Heartbeat {}).timeout(Duration::from_secs(5));
+        self.call(request).await
+    }
+
+    /// Sends lines.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn log(&self, batch: &LogBatch) -> Result<LogAnswer, CallError> {
+        self.post("log", batch).await
+    }
+
+    /// Reports the end; asks until the server answers.
+    ///
+    /// # Errors
+    /// When this attempt is not the stage's any more.
+    pub async fn finish(&self, finish: &Finish) -> Result<(), Fenced> {
+        insist("finish", || self.post::<serde_json::Value>("finish", finish)).await.map(drop)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    next_seq: Option<u64>,
+    detail: Option<String>,
+}
+
+async fn insist<T, F: Future<Output = Result<T, CallError>>>(what: &str, call: impl Fn() -> F) -> Result<T, Fenced> {
+    let mut backoff = Backoff::new();
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(CallError::Fenced(why)) => {
+                tracing::warn!(what, why, "this attempt is over for the server");
+                return Err(Fenced);
+            }
+            Err(error) => {
+                tracing::info!(what, %error, "asking again");
+                backoff.pause().await;
+            }
+        }
+    }
+}

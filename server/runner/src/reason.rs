@@ -1,0 +1,245 @@
+//! What a person reads when a command failed: why in one sentence, and the line to look at first.
+//!
+//! Refuses to keep the log: it looks at each line once, as it goes by.
+
+use std::os::unix::process::ExitStatusExt;
+
+use domain::view::{ErrorLine, Stream};
+
+/// Longest text of an error line.
+const LONGEST: usize = 500;
+
+/// A stage, or a part of one, that did not go well.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Failure {
+    /// Why.
+    pub reason: String,
+    /// Where to look.
+    pub error: Option<ErrorLine>,
+}
+
+impl Failure {
+    /// Without a line to look at.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), error: None }
+    }
+}
+
+/// Looks at the lines of a command and remembers the one that says what went wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    best: Option<(u8, ErrorLine)>,
+    last: Option<ErrorLine>,
+    last_stderr: Option<ErrorLine>,
+    /// Within a Python traceback: the first line that is not indented names the error.
+    traceback: bool,
+    no_space: bool,
+    missing: Option<String>,
+}
+
+impl Judge {
+    /// A line goes by.
+    pub fn see(&mut self, stream: Stream, seq: u64, text: &str) {
+        let text = strip_colours(text);
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return;
+        }
+        self.no_space |= trimmed.contains("No space left on device") || trimmed.contains("ENOSPC");
+        if self.missing.is_none() {
+            self.missing = missing_command(trimmed);
+        }
+        let line = || ErrorLine { seq, text: trimmed.chars().take(LONGEST).collect() };
+        let mut rank = rank(trimmed);
+        if trimmed.starts_with("Traceback (most recent call last)") {
+            self.traceback = true;
+            rank = 0;
+        } else if self.traceback && !text.starts_with([' ', '\t']) {
+            self.traceback = false;
+            rank = 4;
+        }
+        if rank > 0 && self.best.as_ref().is_none_or(|(r, _)| rank > *r) {
+            self.best = Some((rank, line()));
+        }
+        if stream == Stream::Stderr {
+            self.last_stderr = Some(line());
+        } else {
+            self.last = Some(line());
+        }
+    }
+
+    /// The line to look at first.
+    pub fn verdict(&self) -> Option<ErrorLine> {
+        let best = self.best.as_ref().map(|(_, line)| line);
+        best.or(self.last_stderr.as_ref()).or(self.last.as_ref()).cloned()
+    }
+
+    /// What a command's exit means.
+    pub fn failure(&self, command: &str, status: std::process::ExitStatus) -> Failure {
+        let name = short(command);
+        let reason = match (status.code(), status.signal()) {
+            _ if self.no_space => format!("the disk is full: {name} could not write (free some space, then rerun)"),
+            (Some(127), _) => match &self.missing {
+                Some(missing) => format!("not found: `{missing}` does not exist on this machine ({name} exited with 127)"),
+                None => format!("not found: {name} names a command that does not exist on this machine"),
+            },
+            (Some(126), _) => format!("{name} cannot be run: it is not an executable file (exited with 126)"),
+            (Some(code @ 129..=192), _) => format!("{name} exited with {code} (killed by {})", signal(code - 128)),
+            (Some(code), _) => format!("{name} exited with {code}"),
+            (None, Some(number)) => format!("{name} was killed by {}", signal(number)),
+            (None, None) => format!("{name} ended without an exit status"),
+        };
+        Failure { reason, error: self.verdict() }
+    }
+}
+
+/// A command's first line in backticks, not too long.
+pub(crate) fn short(command: &str) -> String {
+    let command = command.trim();
+    let first = command.lines().next().unwrap_or_default();
+    let cut: String = first.chars().take(80).collect();
+    let more = if cut.len() < command.len() { " ..." } else { "" };
+    format!("`{cut}{more}`")
+}
+
+/// `1 h`, `5 m`, `90 s`.
+pub(crate) fn limit(seconds: u32) -> String {
+    match seconds {
+        s if s >= 3600 && s % 3600 == 0 => format!("{} h", s / 3600),
+        s if s >= 60 && s % 60 == 0 => format!("{} m", s / 60),
+        s => format!("{s} s"),
+    }
+}
+
+fn signal(number: i32) -> String {
+    match number {
+        9 => "signal 9, SIGKILL: perhaps out of memory".into(),
+        6 => "signal 6, SIGABRT".into(),
+        11 => "signal 11, SIGSEGV".into(),
+        15 => "signal 15, SIGTERM".into(),
+        n => format!("signal {n}"),
+    }
+}
+
+/// How much a line looks like the failure: 3 names one, 2 is a summary, 1 speaks of one.
+fn rank(text: &str) -> u8 {
+    const SPECIFIC: [&str; 22] = [
+        "error[E", "error TS", "panicked at", "--- FAIL", "not ok ", "✗", "✕", "✖", "AssertionError", "SyntaxError", "TypeError",
+        "ReferenceError", "ModuleNotFoundError", "ImportError", "NameError", "Exception in thread", "Caused by:",
+        "Segmentation fault", "undefined reference", "Cannot find module", "COMPILATION ERROR", "npm error code",
+    ];
+    const HEADS: [&str; 10] =
+        ["error:", "Error:", "ERROR:", "fatal:", "FAIL ", "FAIL:", "FAILED ", "E  ", "Failure:", "panic:"];
+    const WORDS: [&str; 11] = [
+        "error", "errors", "fail", "fails", "failed", "failure", "failures", "fatal", "panic", "exception", "assertion",
+    ];
+    if SPECIFIC.iter().any(|s| text.contains(s)) {
+        return 3;
+    }
+    if HEADS.iter().any(|s| text.starts_with(s)) || text.contains(": error:") || text.contains("Error: ") {
+        return 3;
+    }
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).collect();
+    let speaks = words.iter().enumerate().any(|(at, word)| {
+        let none = |i: Option<&&str>| i.is_some_and(|w| matches!(*w, "0" | "no" | "without" | "ok"));
+        // "0 failed", "no errors", "errors: 0", "fail 0"
+        let before = at.checked_sub(1).and_then(|i| words.get(i));
+        WORDS.contains(word) && !none(before) && words.get(at + 1).is_none_or(|w| *w != "0")
+    });
+    let summary = speaks && words.iter().any(|w| w.chars().all(|c| c.is_ascii_digit()));
+    u8::from(speaks) + u8::from(speaks && !summary && words.len() < 12)
+}
+
+/// `sh: 1: foo: not found`, `sh: line 1: foo: command not found`, `sh: foo: not found`.
+fn missing_command(text: &str) -> Option<String> {
+    let rest = text.strip_suffix(": not found").or_else(|| text.strip_suffix(": command not found"))?;
+    let name = rest.rsplit(": ").next()?.trim();
+    (!name.is_empty() && rest.contains(": ")).then(|| name.to_owned())
+}
+
+/// Without ANSI escape sequences.
+fn strip_colours(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '\u{1b}' {
+            out.push(c);
+        } else if chars.next_if_eq(&'[').is_some() {
+            for c in chars.by_ref() {
+                if ('@'..='~').contains(&c) {
+                    break;
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn verdict(lines: &[(Stream, &str)]) -> String {
+        let mut judge = Judge::default();
+        for (seq, (stream, text)) in (0..).zip(lines) {
+            judge.see(*stream, seq, text);
+        }
+        judge.verdict().unwrap().text
+    }
+
+    #[test]
+    fn the_line_that_says_what_went_wrong() {
+        use Stream::{Stderr, Stdout};
+        let cases: [(&[(Stream, &str)], &str); 7] = [
+            (
+                &[(Stdout, "# tests 3"), (Stdout, "\u{1b}[31m✖ adds\u{1b}[0m"), (Stdout, "# fail 1")],
+                "✖ adds",
+            ),
+            (
+                &[
+                    (Stderr, "Traceback (most recent call last):"),
+                    (Stderr, "  File \"a.py\", line 1, in error"),
+                    (Stderr, "KeyError: 'x'"),
+                    (Stderr, "FAILED (errors=1)"),
+                ],
+                "KeyError: 'x'",
+            ),
+            (
+                &[(Stdout, "running 2 tests, 0 failed so far"), (Stderr, "thread 'a' panicked at src/a.rs:1:1:")],
+                "thread 'a' panicked at src/a.rs:1:1:",
+            ),
+            (&[(Stderr, "warning: x"), (Stdout, "all done")], "warning: x"),
+            (&[(Stdout, "one"), (Stdout, "two")], "two"),
+            (&[(Stdout, "3 passed, no errors"), (Stderr, "the build failed")], "the build failed"),
+            (&[(Stdout, "2 failed, 1 passed"), (Stdout, "a.c:3: error: no x")], "a.c:3: error: no x"),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(verdict(lines), expected);
+        }
+    }
+
+    #[test]
+    fn exits_in_words() {
+        let mut judge = Judge::default();
+        let reason = |judge: &Judge, raw: i32| judge.failure("npm test", ExitStatus::from_raw(raw)).reason;
+        assert_eq!(reason(&judge, 1 << 8), "`npm test` exited with 1");
+        assert_eq!(reason(&judge, 9), "`npm test` was killed by signal 9, SIGKILL: perhaps out of memory");
+        judge.see(Stream::Stderr, 0, "sh: 1: npm: not found");
+        assert_eq!(
+            reason(&judge, 127 << 8),
+            "not found: `npm` does not exist on this machine (`npm test` exited with 127)"
+        );
+        judge.see(Stream::Stderr, 1, "cp: error writing 'x': No space left on device");
+        assert!(reason(&judge, 1 << 8).starts_with("the disk is full"));
+    }
+
+    #[test]
+    fn limits_in_words() {
+        assert_eq!([3600, 7200, 300, 90, 1].map(limit), ["1 h", "2 h", "5 m", "90 s", "1 s"]);
+    }
+}

@@ -1,0 +1,203 @@
+//! One stage attempt from its job to its end: the work, and around it the signs of life, the clock, the log and the report.
+//!
+//! Refuses to end without a report as long as the server may want one: a server that is away is waited for.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use domain::protocol::{Credentials, Finish, Job, JobVariable, Outcome, Outputs, Work};
+use futures::FutureExt;
+use tokio::{
+    task::JoinSet,
+    time::{interval, sleep, timeout},
+};
+
+use crate::{
+    client::{CallError, Client},
+    context::{Context, cannot},
+    ending::{Cause, Ending},
+    mask::Masks,
+    paths::Data,
+    reason::{Failure, limit},
+    shipper,
+    sink::LogSink,
+    target::Target,
+    tree::{self, Tree, Undertaker},
+    work,
+};
+
+/// The end was reported, whatever it was.
+pub const REPORTED: i32 = 0;
+/// The credentials are of no use.
+pub const NO_CREDENTIALS: i32 = 2;
+/// The server knows this attempt no more; everything it started is gone.
+pub const FENCED: i32 = 3;
+/// It was told to stop before it knew its job.
+pub const STOPPED: i32 = 143;
+
+/// How often the server is told that this runner lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long a deploy may take to undo itself when it is told to stop.
+const UNDO: Duration = Duration::from_secs(60);
+
+/// Whose processes belong to the stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adoption {
+    /// This process is a subreaper and does nothing but this stage: every descendant is the stage's.
+    All,
+    /// Other things go on in this process: only what carries the cookie is the stage's.
+    Cookie,
+}
+
+/// Does one stage attempt; answers the exit code.
+pub async fn attempt(credentials: &Credentials, target: Arc<dyn Target>, ending: Ending, adoption: Adoption) -> i32 {
+    let client = match Client::new(credentials) {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(error, "no way to the server");
+            return NO_CREDENTIALS;
+        }
+    };
+    let job = tokio::select! {
+        job = client.job() => job,
+        () = ending.ended() => return STOPPED,
+    };
+    let Ok(job) = job else { return FENCED };
+    let data = Data::new(&credentials.data);
+    let folder = data.stage(credentials.stage, credentials.attempt);
+    let spool = folder.join("spool");
+    let masks = Masks::new(secrets(&job).filter(|v| Masks::maskable(&v.value)).map(|v| v.value.as_str()));
+    let log = match std::fs::create_dir_all(&folder).and_then(|()| LogSink::open(&spool, masks)) {
+        Ok(log) => log,
+        Err(error) => return report(&client, failed(cannot("write", &spool, &error), &ending, &job, 0)).await,
+    };
+    for short in secrets(&job).filter(|v| !Masks::maskable(&v.value)) {
+        log.system(format!("warning: the secret {} is too short to be masked in this log", short.name));
+    }
+
+    let mut helpers = JoinSet::new();
+    helpers.spawn(beat(client.clone(), ending.clone(), adoption));
+    helpers.spawn(watch_clock(ending.clone(), Duration::from_secs(u64::from(job.timeout_s))));
+    let shipping = tokio::spawn({
+        let (client, log, ending) = (client.clone(), log.clone(), ending.clone());
+        async move {
+            let shipped = shipper::ship(&client, &log).await;
+            if shipped.is_err() {
+                ending.end(Cause::Fenced);
+            }
+            shipped
+        }
+    });
+
+    let cookie = format!("{}.{}", credentials.stage, credentials.attempt);
+    // What a deploy starts stays, and is a child of this process for as long as this process lives.
+    let tree = match (&job.work, adoption) {
+        (Work::Deploy(_), _) | (_, Adoption::Cookie) => Tree::new(cookie),
+        (_, Adoption::All) => Tree::adopting(cookie),
+    };
+    let stage = Context { job, data, log: log.clone(), tree, ending: ending.clone() };
+    let mut outputs = Outputs::default();
+    let result = perform(&stage, target, &mut outputs).await;
+    stage.tree.end(if ending.cause().is_some() { tree::GRACE } else { Duration::from_secs(2) }).await;
+
+    if ending.cause() == Some(Cause::Fenced) {
+        return FENCED;
+    }
+    let mut finish = match result {
+        Ok(()) => Finish { outcome: Outcome::Success, reason: None, error: None, lines: 0, outputs: outputs.clone() },
+        Err(failure) => {
+            let finish = failed(failure, &ending, &stage.job, 0);
+            log.system(finish.reason.as_deref().unwrap_or("failed"));
+            finish
+        }
+    };
+    finish.outputs = outputs;
+    log.close();
+    if !matches!(shipping.await, Ok(Ok(()))) {
+        return FENCED;
+    }
+    finish.lines = log.journal().spool.next();
+    let code = report(&client, finish).await;
+    let _ = std::fs::remove_file(&spool); // the server has all of it; what stays is cleaned with the folder
+    helpers.shutdown().await;
+    code
+}
+
+async fn report(client: &Client, finish: Finish) -> i32 {
+    match client.finish(&finish).await {
+        Ok(()) => REPORTED,
+        Err(_) => FENCED,
+    }
+}
+
+/// The work itself; a fault of ours in it is a failure like any other.
+async fn perform(stage: &Context, target: Arc<dyn Target>, outputs: &mut Outputs) -> Result<(), Failure> {
+    let deploys = matches!(stage.job.work, Work::Deploy(_));
+    let doing = AssertUnwindSafe(work::perform(stage, target.as_ref(), outputs)).catch_unwind();
+    tokio::pin!(doing);
+    let done = tokio::select! {
+        done = &mut doing => Ok(done),
+        // Everything else hears of the end by itself and takes its processes down; this is for what does not.
+        () = async {
+            stage.ending.ended().await;
+            sleep(if deploys { UNDO } else { tree::GRACE * 2 }).await;
+        } => Err(()),
+    };
+    match done {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(Failure::new("the runner failed while it worked on this stage; its own log says where")),
+        Err(()) => Err(Failure::new("ended")),
+    }
+}
+
+fn failed(failure: Failure, ending: &Ending, job: &Job, lines: u64) -> Finish {
+    let title = job.kind.title();
+    let (outcome, reason) = match ending.cause() {
+        None | Some(Cause::Fenced) => (Outcome::Failure, failure.reason),
+        Some(Cause::Cancelled) => (Outcome::Cancelled, "cancelled".into()),
+        Some(Cause::Stopped) => (Outcome::Cancelled, "the runner was told to stop".into()),
+        Some(Cause::TimedOut) => (
+            Outcome::Failure,
+            format!(
+                "{title} did not end within {}: see what it waited for, or raise the service's stage timeout",
+                limit(job.timeout_s)
+            ),
+        ),
+    };
+    let error = failure.error.filter(|_| outcome == Outcome::Failure);
+    Finish { outcome, reason: Some(reason), error, lines, outputs: Outputs::default() }
+}
+
+/// Every secret that may turn up in this stage's log.
+fn secrets(job: &Job) -> impl Iterator<Item = &JobVariable> {
+    let launches: Vec<_> = match &job.work {
+        Work::Deploy(deploy) => vec![&deploy.launch],
+        Work::Integrate { candidate, neighbours, .. } => std::iter::once(candidate).chain(neighbours).collect(),
+        _ => Vec::new(),
+    };
+    let theirs = launches.into_iter().flat_map(|launch| &launch.variables);
+    job.variables.iter().chain(theirs).filter(|v| v.secret && !v.value.is_empty())
+}
+
+async fn beat(client: Client, ending: Ending, adoption: Adoption) {
+    let mut ticks = interval(HEARTBEAT);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await; // asking for the job was the first
+    let mut undertaker = Undertaker::default();
+    for round in 1u64.. {
+        ticks.tick().await;
+        match client.heartbeat().await {
+            Ok(answer) if answer.cancel => ending.end(Cause::Cancelled),
+            Err(CallError::Fenced(_)) => ending.end(Cause::Fenced),
+            _ => {}
+        }
+        if adoption == Adoption::All && round.is_multiple_of(5) {
+            undertaker.visit();
+        }
+    }
+}
+
+async fn watch_clock(ending: Ending, limit: Duration) {
+    if timeout(limit, ending.ended()).await.is_err() {
+        ending.end(Cause::TimedOut);
+    }
+}
