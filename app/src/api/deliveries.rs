@@ -1,0 +1,26 @@
+//! The inbox: what hooks said and what became of it.
+//!
+//! Refuses to judge a delivery again by itself; `replay` asks `control` to.
+
+use domain::{
+    DeliveryId,
+    view::{Delivery, Page},
+};
+use leptos::prelude::*;
+
+use super::{Answer, Dated};
+
+#[cfg(feature = "ssr")]
+use super::server::{actor, control, dated, refuse};
+
+/// A page of deliveries.
+#[server(name = ReadDeliveries, prefix = "/fn", endpoint = "deliveries")]
+pub async fn deliveries(before: Option<DeliveryId>) -> Answer<Dated<Page<Delivery>>> {
+    control().deliveries(before, 30).await.map(dated).map_err(refuse)
+}
+
+/// Deals with a delivery once more.
+#[server(prefix = "/fn", endpoint = "replay")]
+pub async fn replay(id: DeliveryId) -> Answer<Delivery> {
+    control().replay(&actor(), id).await.map_err(refuse)
+}

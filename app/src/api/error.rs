@@ -1,0 +1,147 @@
+//! The one error of all server functions: a status, a sentence for people, and which fields are wrong.
+//!
+//! Refuses to carry anything internal; causes are logged here, at the edge, once.
+
+use domain::problem::FieldError;
+use leptos::server_fn::{
+    codec::JsonEncoding,
+    error::{FromServerFnError, ServerFnErrorErr},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::form::ServiceForm;
+
+/// Why it was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened and what to do about it.
+    pub message: String,
+    /// The fields that are wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldError>,
+    /// What was typed, so that a form without JavaScript does not come back empty; never a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Box<ServiceForm>>,
+}
+
+impl ApiError {
+    /// An error of a status.
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), fields: Vec::new(), form: None }
+    }
+
+    /// Wrong fields.
+    pub fn invalid(fields: Vec<FieldError>) -> Self {
+        let message = match fields.as_slice() {
+            [one] => format!("One thing needs a change: {}", one.message),
+            _ => format!("{} things need a change; each is marked below.", fields.len()),
+        };
+        Self { status: 422, message, fields, form: None }
+    }
+
+    /// What is wrong with a field or anything below it.
+    pub fn of(&self, field: &str) -> Option<String> {
+        let below = |f: &FieldError| {
+            f.field == field || f.field.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let found: Vec<_> = self
+            .fields
+            .iter()
+            .filter(|f| below(f))
+            .map(|f| match f.field.strip_prefix(field).map(|rest| rest.trim_start_matches('.')) {
+                Some(name) if !name.is_empty() => format!("{name}: {}", f.message),
+                _ => f.message.clone(),
+            })
+            .collect();
+        (!found.is_empty()).then(|| found.join("; "))
+    }
+}
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
+        match value {
+            ServerFnErrorErr::Request(_) => {
+                ApiError::new(503, "The server does not answer just now. Nothing was changed; try again in a moment.")
+            }
+            ServerFnErrorErr::Args(what) | ServerFnErrorErr::MissingArg(what) => {
+                ApiError::new(400, format!("The form could not be read: {what}"))
+            }
+            ServerFnErrorErr::Deserialization(_) => {
+                ApiError::new(502, "The answer could not be read. The server may have been updated; reload the page.")
+            }
+            other => ApiError::new(500, other.to_string()),
+        }
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl From<control::Error> for ApiError {
+    fn from(error: control::Error) -> Self {
+        use control::Error as E;
+        let message = error.to_string();
+        match error {
+            E::NotFound { .. } => ApiError::new(404, message),
+            E::Invalid(fields) => ApiError::invalid(fields),
+            E::Conflict(_) => ApiError::new(409, message),
+            E::Refused(_) => ApiError::new(403, message),
+            E::Unavailable(_) => ApiError::new(503, message),
+            other => {
+                tracing::error!(error = ?other, "a page could not be served");
+                ApiError::new(500, message)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "ssr")]
+impl ApiError {
+    /// Sets the answer's HTTP status. A plain form is sent back to its page instead, with the error in the address.
+    #[must_use]
+    pub fn answer(self) -> Self {
+        use http::{StatusCode, header, request::Parts};
+        use leptos::{prelude::*, server_fn::error::ServerFnUrlError};
+        let header = |parts: &Parts, name| {
+            parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).map(str::to_owned)
+        };
+        let parts = use_context::<Parts>();
+        let posted = parts.as_ref().filter(|p| p.method == http::Method::POST);
+        let plain_form = posted.filter(|p| header(p, header::ACCEPT).is_some_and(|a| a.contains("text/html")));
+        match plain_form {
+            Some(parts) => {
+                // The page may still carry an older error; only the new one shall be shown.
+                let mut back = header(parts, header::REFERER).unwrap_or_else(|| "/".into());
+                ServerFnUrlError::<ApiError>::strip_error_info(&mut back);
+                if let Ok(url) = ServerFnUrlError::new(parts.uri.path(), self.clone()).to_url(&back) {
+                    leptos_axum::redirect(url.as_str());
+                }
+            }
+            None => {
+                if let (Some(response), Ok(status)) =
+                    (use_context::<leptos_axum::ResponseOptions>(), StatusCode::from_u16(self.status))
+                {
+                    response.set_status(status);
+                }
+            }
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_finds_its_errors_and_those_below_it() {
+        let field = |field: &str, message: &str| FieldError { field: field.into(), message: message.into() };
+        let error = ApiError::invalid(vec![field("port", "taken"), field("variables.KEY", "too short"), field("portal", "no")]);
+        assert_eq!(error.of("port").as_deref(), Some("taken"));
+        assert_eq!(error.of("variables").as_deref(), Some("KEY: too short"));
+        assert_eq!(error.of("name"), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! The server functions: what pages read and forms post, each a few lines over `control`.
+//!
+//! Refuses to decide anything: rules and rights are `control`'s, identity is the server's.
+
+mod deliveries;
+mod error;
+mod overview;
+mod runs;
+mod services;
+mod sessions;
+
+use domain::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use deliveries::*;
+pub use error::ApiError;
+pub use overview::*;
+pub use runs::*;
+pub use services::*;
+pub use sessions::*;
+
+/// What a server function answers.
+pub type Answer<T> = Result<T, ApiError>;
+
+/// Something with the server's clock, for relative times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dated<T> {
+    /// The thing.
+    pub value: T,
+    /// The server's clock.
+    pub now: Timestamp,
+}
+
+#[cfg(feature = "ssr")]
+mod server {
+    //! What every server function asks of its surroundings.
+
+    use control::{Actor, Control};
+    use domain::Timestamp;
+    use leptos::prelude::*;
+
+    use super::{ApiError, Dated};
+
+    /// The use cases.
+    pub fn control() -> Control {
+        expect_context::<Control>()
+    }
+
+    /// Who asks.
+    pub fn actor() -> Actor {
+        expect_context::<Actor>()
+    }
+
+    /// Adds the clock.
+    pub fn dated<T>(value: T) -> Dated<T> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Dated { value, now: Timestamp(now.as_millis() as i64) }
+    }
+
+    /// Turns a use case's error into an answer with the right HTTP status.
+    pub fn refuse(error: control::Error) -> ApiError {
+        ApiError::from(error).answer()
+    }
+
+    /// Text that is not blank.
+    pub fn filled(text: Option<String>) -> Option<String> {
+        text.map(|t| t.trim().to_owned()).filter(|t| !t.is_empty())
+    }
+}

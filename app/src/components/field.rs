@@ -1,0 +1,155 @@
+//! Form fields: a label, the control, a hint, and what is wrong with it, tied together for every kind of reader.
+//!
+//! Refuse to validate: the server does, and its words appear here.
+
+use leptos::prelude::*;
+
+/// What is wrong with a field, by its path in the settings.
+pub type Wrong = Signal<Option<crate::api::ApiError>>;
+
+fn message(wrong: Wrong, path: &'static str) -> impl Fn() -> Option<String> + Copy + Send + Sync {
+    move || wrong.with(|w| w.as_ref().and_then(|e| e.of(path)))
+}
+
+fn id_of(name: &str) -> String {
+    name.replace(['[', ']'], "-").trim_end_matches('-').to_owned()
+}
+
+#[component]
+fn Note(id: String, #[prop(into)] hint: String, wrong: Wrong, path: &'static str) -> impl IntoView {
+    let says = message(wrong, path);
+    view! {
+        <span class="note" id=format!("{id}-note")>
+            {move || match says() {
+                Some(text) => view! { <span class="wrong"><super::Icon name="warn"/>{text}</span> }.into_any(),
+                None => hint.clone().into_any(),
+            }}
+        </span>
+    }
+    .into_any()
+}
+
+/// One line of text.
+#[component]
+pub fn Input(
+    /// Its label.
+    label: &'static str,
+    /// Its name in the form.
+    name: &'static str,
+    /// Its path in the settings, for errors.
+    path: &'static str,
+    /// What it holds at first.
+    #[prop(into)]
+    value: String,
+    /// A word of help.
+    #[prop(into, optional)]
+    hint: String,
+    /// What an empty one shows.
+    #[prop(optional)]
+    placeholder: &'static str,
+    /// Set in the fixed-width face.
+    #[prop(optional)]
+    code: bool,
+    /// Whether it must be filled.
+    #[prop(optional)]
+    required: bool,
+    /// Where errors come from.
+    wrong: Wrong,
+) -> impl IntoView {
+    let id = id_of(name);
+    let says = message(wrong, path);
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <input
+                id=id.clone()
+                name=name
+                class:code=code
+                value=value
+                placeholder=placeholder
+                required=required
+                autocomplete="off"
+                spellcheck="false"
+                autocapitalize="off"
+                aria-describedby=format!("{id}-note")
+                aria-invalid=move || says().map(|_| "true")
+            />
+            <Note id hint wrong path/>
+        </div>
+    }
+    .into_any()
+}
+
+/// Several lines of text.
+#[component]
+pub fn Area(
+    /// Its label.
+    label: &'static str,
+    /// Its name in the form.
+    name: &'static str,
+    /// Its path in the settings, for errors.
+    path: &'static str,
+    /// What it holds at first.
+    #[prop(into)]
+    value: String,
+    /// A word of help.
+    #[prop(into, optional)]
+    hint: String,
+    /// What an empty one shows.
+    #[prop(optional)]
+    placeholder: &'static str,
+    /// How high it is at least.
+    #[prop(default = 1)]
+    rows: usize,
+    /// Where errors come from.
+    wrong: Wrong,
+) -> impl IntoView {
+    let id = id_of(name);
+    let says = message(wrong, path);
+    let rows = value.lines().count().clamp(rows, 12).to_string();
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <textarea
+                id=id.clone()
+                name=name
+                class="code"
+                rows=rows
+                placeholder=placeholder
+                autocomplete="off"
+                spellcheck="false"
+                autocapitalize="off"
+                aria-describedby=format!("{id}-note")
+                aria-invalid=move || says().map(|_| "true")
+            >
+                {value}
+            </textarea>
+            <Note id hint wrong path/>
+        </div>
+    }
+    .into_any()
+}
+
+/// On or off.
+#[component]
+pub fn Check(
+    /// Its label.
+    label: &'static str,
+    /// Its name in the form.
+    name: &'static str,
+    /// Whether it is on at first.
+    on: bool,
+    /// A word of help.
+    #[prop(into, optional)]
+    hint: String,
+) -> impl IntoView {
+    let id = id_of(name);
+    view! {
+        <div class="check">
+            <input type="checkbox" id=id.clone() name=name checked=on aria-describedby=format!("{id}-note")/>
+            <label for=id.clone()>{label}</label>
+            <span class="note" id=format!("{id}-note")>{hint}</span>
+        </div>
+    }
+    .into_any()
+}

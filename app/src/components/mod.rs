@@ -1,0 +1,21 @@
+//! The shapes every page is made of.
+//!
+//! Refuse to fetch: they show what they are given.
+
+mod clock;
+mod field;
+mod frame;
+mod icon;
+mod marks;
+mod notice;
+mod seam;
+
+pub use clock::{Clock, Took, Until, When};
+pub use field::{Area, Check, Input};
+pub use frame::{Crumbs, Frame, Nudge, Top};
+pub use icon::Icon;
+#[cfg(feature = "ssr")]
+pub use icon::Sprite;
+pub use marks::{Ahead, Face, Sha, StatusMark, StatusPill, look};
+pub use notice::{Failure, Hint, Loading, Refused};
+pub use seam::{Seam, progress};

@@ -1,0 +1,104 @@
+//! The connection itself: the browser's own `EventSource`, which reconnects with `Last-Event-ID` by itself.
+//!
+//! Refuses to panic over a message it cannot read: an older page may meet a newer server.
+
+use leptos::prelude::*;
+
+#[cfg(feature = "hydrate")]
+use domain::live::LiveEvent;
+
+/// How the stream is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Link {
+    /// Not asked for, or it ended because nothing more will come.
+    #[default]
+    Quiet,
+    /// Events arrive.
+    Live,
+    /// The connection was lost; it is being tried again.
+    Lost,
+}
+
+/// Opens the stream `path` after `cursor` once the page is awake, and closes it when the page goes.
+///
+/// A lost connection is the browser's to restore. An answer that is no stream (a proxy's error page) makes it give up;
+/// then a new one is opened after the last event that was seen.
+#[cfg(feature = "hydrate")]
+pub fn open(path: String, cursor: String, link: RwSignal<Link>, fold: impl Fn(LiveEvent) + 'static) {
+    use std::{cell::RefCell, rc::Rc, time::Duration};
+    use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+    use web_sys::{EventSource, MessageEvent};
+
+    let fold = Rc::new(fold);
+    let last = Rc::new(RefCell::new(cursor));
+    let again = Trigger::new();
+    Effect::new(move |_| {
+        again.track();
+        let Ok(source) = EventSource::new(&format!("{path}?after={}", last.borrow())) else { return };
+        // Signals may be gone when a last event arrives; everything here asks before it sets.
+        let alive = Rc::new(RefCell::new(true));
+        let mut kept = Vec::new();
+        let mut listen = |name: &'static str, handler: Box<dyn Fn(JsValue)>| {
+            let closure = Closure::<dyn Fn(JsValue)>::new(handler);
+            let _ = source.add_event_listener_with_callback(name, closure.as_ref().unchecked_ref());
+            kept.push(closure);
+        };
+        for name in ["run", "stage", "log", "changed"] {
+            let (fold, alive, last) = (Rc::clone(&fold), Rc::clone(&alive), Rc::clone(&last));
+            let handler = move |event: JsValue| {
+                let Some(message) = event.dyn_ref::<MessageEvent>().filter(|_| *alive.borrow()) else { return };
+                let text = message.data().as_string().unwrap_or_default();
+                let id = message.last_event_id();
+                if !id.is_empty() {
+                    *last.borrow_mut() = id;
+                }
+                let event = match name {
+                    "run" => serde_json::from_str(&text).map(LiveEvent::Run),
+                    "stage" => serde_json::from_str(&text).map(LiveEvent::Stage),
+                    "changed" => Ok(LiveEvent::Changed),
+                    _ => serde_json::from_str(&text).map(LiveEvent::Log),
+                };
+                if let Ok(event) = event {
+                    fold(event);
+                }
+            };
+            listen(name, Box::new(handler));
+        }
+        let (ended, end_fold, end_alive) = (source.clone(), Rc::clone(&fold), Rc::clone(&alive));
+        listen(
+            "end",
+            Box::new(move |_| {
+                ended.close();
+                let _ = link.try_set(Link::Quiet);
+                if *end_alive.borrow() {
+                    end_fold(LiveEvent::End);
+                }
+            }),
+        );
+        let opened = move |_| {
+            let _ = link.try_set(Link::Live);
+        };
+        listen("open", Box::new(opened));
+        let lost = source.clone();
+        listen(
+            "error",
+            Box::new(move |_| {
+                let _ = link.try_set(Link::Lost);
+                if lost.ready_state() == EventSource::CLOSED {
+                    set_timeout(move || again.notify(), Duration::from_secs(3));
+                }
+            }),
+        );
+        let parts = StoredValue::new_local((source, kept, alive));
+        on_cleanup(move || {
+            let _ = parts.try_with_value(|(source, _, alive)| {
+                *alive.borrow_mut() = false;
+                source.close();
+            });
+        });
+    });
+}
+
+/// On the server there is nothing to follow: the page is made from what is there.
+#[cfg(not(feature = "hydrate"))]
+pub fn open(_path: String, _cursor: String, _link: RwSignal<Link>, _fold: impl Fn(domain::live::LiveEvent) + 'static) {}

@@ -1,0 +1,57 @@
+//! Everything that waits for a person, and nothing else.
+//!
+//! Refuses to decide here: a decision needs the run's page, where what would change can be read.
+
+use domain::view::Need;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use super::overview::NeedCard;
+use crate::{
+    api::{self, Dated, Rerun},
+    components::{Clock, Failure, Hint, Loading, Top},
+    text::words,
+};
+
+/// The list of approvals.
+#[component]
+pub fn ApprovalsPage() -> impl IntoView {
+    let data = Resource::new(|| (), |()| api::approvals());
+    view! {
+        <Title text="Approvals"/>
+        <Top>"Approvals"</Top>
+        <Transition fallback=Loading>
+            {move || Suspend::new(async move {
+                match data.await {
+                    Ok(needs) => view! { <List needs/> }.into_any(),
+                    Err(error) => view! { <Failure error/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn List(needs: Dated<Vec<Need>>) -> impl IntoView {
+    Clock::provide(needs.now);
+    let rerun = ServerAction::<Rerun>::new();
+    let needs = needs.value;
+    let title = match needs.len() {
+        0 => "Nothing waits for you.".to_owned(),
+        n => format!("{} {} for you.", words::count(n, "run", "runs"), if n == 1 { "waits" } else { "wait" }),
+    };
+    let none = needs.is_empty();
+    view! {
+        <div class="well"><h1>{title}</h1></div>
+        {none.then(|| view! {
+            <Hint title="Runs that reached the gate before production will be here.">
+                <p class="sub">"A service asks before production unless it is set to deploy by itself."</p>
+            </Hint>
+        })}
+        <section class="needs" aria-label="Approvals">
+            {needs.into_iter().map(|need| view! { <NeedCard need rerun/> }).collect_view()}
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,129 @@
+//! Connecting a service in two steps: which repository, then what Seamless proposes to do with it.
+//!
+//! Refuses to keep a step in the browser: the second one is an address, so it survives a reload and needs no JavaScript.
+
+use domain::view::Detected;
+use leptos::{form::ActionForm, prelude::*};
+use leptos_meta::Title;
+use leptos_router::{components::Form, hooks::use_query_map};
+
+use super::{
+    refusal,
+    service::form::{Fields, Why},
+};
+use crate::{
+    api::{self, ApiError, CreateService},
+    components::{Crumbs, Icon, Loading, Refused, Sha, Top},
+    form::ServiceForm,
+};
+
+/// The connect page.
+#[component]
+pub fn ConnectPage() -> impl IntoView {
+    let query = use_query_map();
+    let asked = Memo::new(move |_| {
+        let q = query.read();
+        (q.get("repository").unwrap_or_default().trim().to_owned(), q.get("branch").unwrap_or_default().trim().to_owned())
+    });
+    let detected = Resource::new(
+        move || asked.get(),
+        |(repository, branch)| async move {
+            match repository.is_empty() {
+                true => None,
+                false => Some(api::detect(repository, Some(branch)).await),
+            }
+        },
+    );
+    let steps = vec![("/".into(), "Overview".into())];
+    view! {
+        <Title text="Connect a service"/>
+        <Top><Crumbs steps here="Connect a service"/></Top>
+        <Transition fallback=Loading>
+            {move || Suspend::new(async move {
+                let (repository, branch) = asked.get_untracked();
+                match detected.await {
+                    Some(Ok(detected)) => view! { <Proposed detected/> }.into_any(),
+                    Some(Err(error)) => view! { <Which repository branch error=Some(error)/> }.into_any(),
+                    None => view! { <Which repository branch error=None/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn Which(repository: String, branch: String, error: Option<ApiError>) -> impl IntoView {
+    let bad = error.as_ref().map(|_| "true");
+    let error = Signal::stored(error);
+    view! {
+        <div class="well"><h1>"Which repository is it?"</h1><span class="sub">"Seamless looks at its files and proposes the rest"</span></div>
+        <section class="card panel narrow">
+            <Form method="GET" action="/services/new" attr:class="fields">
+                <div class="field">
+                    <label for="repository">"Repository"</label>
+                    <input id="repository" name="repository" class="code" value=repository required=true autocomplete="off" spellcheck="false" autocapitalize="off"
+                        placeholder="/srv/git/orders.git or https://…" aria-describedby="repository-note" aria-invalid=bad/>
+                    <span class="note" id="repository-note">"A path on the server's machine, or an address that Git can clone without a password"</span>
+                </div>
+                <div class="field">
+                    <label for="branch">"Branch"</label>
+                    <input id="branch" name="branch" class="code" value=branch autocomplete="off" spellcheck="false" autocapitalize="off" placeholder="its default" aria-describedby="branch-note"/>
+                    <span class="note" id="branch-note">"Pushes to this branch are deployed"</span>
+                </div>
+                <Refused error/>
+                <div class="row"><button class="btn primary"><Icon name="find"/>"Look at it"</button><a class="btn quiet" href="/">"Cancel"</a></div>
+            </Form>
+        </section>
+    }
+    .into_any()
+}
+
+/// A runtime's name as people write it.
+fn runtime_name(runtime: &str) -> &str {
+    match runtime {
+        "node" => "Node.js",
+        "python" => "Python",
+        "go" => "Go",
+        "rust" => "Rust",
+        "java" => "Java",
+        "ruby" => "Ruby",
+        "dotnet" => ".NET",
+        "docker" => "Dockerfile",
+        other => other,
+    }
+}
+
+#[component]
+fn Proposed(detected: Detected) -> impl IntoView {
+    let create = ServerAction::<CreateService>::new();
+    let error = refusal(create);
+    // A form that was refused without JavaScript comes back as it was typed.
+    let typed = error.get_untracked().and_then(|e| e.form).map(|f| *f);
+    let Detected { runtime, settings, proposals, commit } = detected;
+    let title = match &runtime {
+        Some(runtime) => format!("This is a {} service.", runtime_name(runtime)),
+        None => "What it is could not be seen from its files.".to_owned(),
+    };
+    let remedy = if runtime.is_some() { "Each proposal says why; change what you know better." } else { "Say below how it is tested, built and started." };
+    let back = format!("Look at another repository instead of {}", settings.repository);
+    let form = typed.unwrap_or_else(|| ServiceForm::of(&settings));
+    let busy = move || create.pending().get();
+    view! {
+        <div class="well"><h1>{title}</h1><span class="sub">{remedy}</span></div>
+        <p class="facts"><span>"Looked at "<Sha commit=commit.clone()/>" "{commit.message}</span><a class="link" href="/services/new" title=back>"another repository"</a></p>
+        <Refused error/>
+        <ActionForm action=create>
+            <Fields form why=Why::new(proposals) wrong=error/>
+            <div class="submit card">
+                <div class="check">
+                    <input type="checkbox" id="run_now" name="run_now" checked=true/>
+                    <label for="run_now">"Run it now"</label>
+                    <span class="note">"The first run takes the newest commit through all stages"</span>
+                </div>
+                <span class="row right"><a class="btn quiet" href="/">"Cancel"</a><button class="btn primary" disabled=busy>"Connect"</button></span>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}

@@ -1,0 +1,119 @@
+//! The inbox: every hook that came, what became of it and why, and the way to try it again.
+//!
+//! Refuses to hide what was ignored; that is what one comes here for.
+
+use domain::view::{Delivery, Page};
+use leptos::{form::ActionForm, prelude::*};
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+use super::refusal;
+use crate::{
+    api::{self, Dated, Replay},
+    components::{Clock, Failure, Hint, Icon, Loading, Refused, Sha, Top, When},
+};
+
+/// The list of deliveries.
+#[component]
+pub fn DeliveriesPage() -> impl IntoView {
+    let query = use_query_map();
+    let before = Memo::new(move |_| query.read().get("before").and_then(|b| b.parse().ok()));
+    let replay = ServerAction::<Replay>::new();
+    let data = Resource::new(move || (before.get(), replay.version().get()), |(before, _)| api::deliveries(before));
+    view! {
+        <Title text="Deliveries"/>
+        <Top>"Deliveries"</Top>
+        <Transition fallback=Loading>
+            {move || Suspend::new(async move {
+                match data.await {
+                    Ok(page) => view! { <List page replay/> }.into_any(),
+                    Err(error) => view! { <Failure error/> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn List(page: Dated<Page<Delivery>>, replay: ServerAction<Replay>) -> impl IntoView {
+    Clock::provide(page.now);
+    let Page { items, next } = page.value;
+    let none = items.is_empty();
+    view! {
+        <div class="well"><h1>"What hooks said"</h1><span class="sub">"Every push that was told to Seamless, and what became of it"</span></div>
+        <Refused error=refusal(replay)/>
+        {if none {
+            view! {
+                <Hint title="No delivery yet.">
+                    <p class="sub">"A push to a connected repository is told by its hook, or noticed by comparing branches. Each will be here with its verdict."</p>
+                </Hint>
+            }.into_any()
+        } else {
+            let rows = items.into_iter().map(|delivery| view! { <Row delivery replay/> }).collect_view();
+            view! { <ol class="card inbox">{rows}</ol> }.into_any()
+        }}
+        <div class="pages">{next.map(|n| view! { <a class="btn" href=format!("/deliveries?before={n}")>"Older deliveries"</a> })}</div>
+    }
+    .into_any()
+}
+
+/// What an event is called.
+fn event_name(event: &str) -> &str {
+    match event {
+        "push" => "Push",
+        "pull_request_opened" => "Pull request opened",
+        "pull_request_synchronized" => "Pull request updated",
+        other => other,
+    }
+}
+
+/// The commit a payload speaks of, by any of the names it may have.
+fn commit_of(payload: &serde_json::Value) -> Option<domain::view::Commit> {
+    let sha = ["after", "sha", "commit", "new"].iter().find_map(|key| payload.get(key)?.as_str())?;
+    let looks = sha.len() == 40 && sha.chars().all(|c| c.is_ascii_hexdigit());
+    looks.then(|| domain::view::Commit { sha: sha.to_owned(), ..Default::default() })
+}
+
+#[component]
+fn Row(delivery: Delivery, replay: ServerAction<Replay>) -> impl IntoView {
+    let (class, icon, word) = match delivery.verdict.as_str() {
+        "accepted" => ("st ok", "check", "Accepted"),
+        "ignored" => ("st", "skip", "Ignored"),
+        _ => ("st wait", "clock", "Pending"),
+    };
+    let from = match delivery.source.as_str() {
+        "git" => "from its Git hook",
+        "poll" => "noticed by comparing branches",
+        _ => "from a hook",
+    };
+    let payload = serde_json::to_string_pretty(&delivery.payload).unwrap_or_default();
+    let id = delivery.id.to_string();
+    view! {
+        <li>
+            <div class="what">
+                <span class=class><Icon name=icon/>{word}</span>
+                <span>
+                    <b>{delivery.service.as_ref().map_or("No service".to_owned(), |s| s.name.clone())}</b>" · "
+                    {event_name(&delivery.event).to_owned()}" "
+                    {commit_of(&delivery.payload).map(|commit| view! { <Sha commit/> })}
+                    {delivery.reason.clone().map(|r| view! { <div class="sub">{r}</div> })}
+                    <div class="dim small">{from}" · "<When at=delivery.received_at/></div>
+                </span>
+                <span class="row right">
+                    {delivery.run.map(|run| view! { <a class="btn quiet" href=format!("/runs/{run}")>"Open its run"</a> })}
+                    <ActionForm action=replay>
+                        <input type="hidden" name="id" value=id/>
+                        <button class="btn quiet"><Icon name="again"/>"Replay"</button>
+                    </ActionForm>
+                </span>
+            </div>
+            <details>
+                <summary>"Payload"</summary>
+                <p class="dim small">"Delivery "<code>{delivery.guid.clone()}</code></p>
+                <pre class="code" tabindex="0"><code>{payload}</code></pre>
+            </details>
+        </li>
+    }
+    .into_any()
+}

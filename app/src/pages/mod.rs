@@ -1,0 +1,49 @@
+//! One module per page.
+//!
+//! Refuses to share what a page alone needs; what two pages need is a component.
+
+mod approvals;
+mod connect;
+mod deliveries;
+mod login;
+mod missing;
+mod overview;
+mod run;
+mod runs;
+mod service;
+mod settings;
+
+pub use approvals::ApprovalsPage;
+pub use connect::ConnectPage;
+pub use deliveries::DeliveriesPage;
+pub use login::LoginPage;
+pub use missing::Missing;
+pub use overview::OverviewPage;
+pub use run::RunPage;
+pub use runs::RunsPage;
+pub use service::{ServicePage, ServiceSettingsPage};
+pub use settings::SettingsPage;
+
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+use crate::api::ApiError;
+
+/// The id in the address, or the error that it is none.
+fn id_in_address<T: std::str::FromStr + Send + Sync + Clone + PartialEq + 'static>() -> Memo<Result<T, ApiError>> {
+    let params = use_params_map();
+    Memo::new(move |_| {
+        let text = params.read().get("id").unwrap_or_default();
+        text.parse().map_err(|_| ApiError::new(404, format!("Nothing has the id {text:?}.")))
+    })
+}
+
+/// What an action could not do.
+fn refusal<S>(action: ServerAction<S>) -> Signal<Option<ApiError>>
+where
+    S: leptos::server_fn::ServerFn<Error = ApiError> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let value = action.value();
+    Signal::derive(move || value.get().and_then(Result::err))
+}

@@ -1,0 +1,84 @@
+//! What ran where since when, with the way back to each that is still there.
+//!
+//! Refuses a button that cannot work: it says why not instead.
+
+use domain::{EnvironmentName, ServiceId, view::Deployment};
+use leptos::{form::ActionForm, prelude::*};
+
+use super::refusal;
+use crate::{
+    api::Rollback,
+    components::{Hint, Icon, Refused, Sha, Took, When},
+    text::words,
+};
+
+/// The deployments of both environments.
+#[component]
+pub fn Deployments(service: ServiceId, deployments: Vec<Deployment>) -> impl IntoView {
+    let rollback = ServerAction::<Rollback>::new();
+    let of = |wanted: EnvironmentName| deployments.iter().filter(|d| d.environment == wanted).cloned().collect::<Vec<_>>();
+    let lists = [(EnvironmentName::Production, "Production"), (EnvironmentName::Staging, "Staging")]
+        .map(|(environment, title)| (title, of(environment)))
+        .into_iter()
+        .filter(|(_, list)| !list.is_empty())
+        .map(|(title, list)| view! { <List title list service rollback/> })
+        .collect_view();
+    let none = deployments.is_empty();
+    view! {
+        <section class="block" aria-label="Deployments">
+            <h2>"Deployments"</h2>
+            <Refused error=refusal(rollback)/>
+            {none.then(|| view! {
+                <Hint title="Nothing was deployed yet."><p class="sub">"Every version that reaches an environment will be here, with a way back to it."</p></Hint>
+            })}
+            {lists}
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn List(title: &'static str, list: Vec<Deployment>, service: ServiceId, rollback: ServerAction<Rollback>) -> impl IntoView {
+    let rows = list.into_iter().map(|deployment| view! { <Row deployment service rollback/> }).collect_view();
+    view! { <section class="card deploys" aria-label=title><h3>{title}</h3><ol>{rows}</ol></section> }.into_any()
+}
+
+#[component]
+fn Row(deployment: Deployment, service: ServiceId, rollback: ServerAction<Rollback>) -> impl IntoView {
+    let d = deployment;
+    let busy = move || rollback.pending().get();
+    let how = if d.rollback { "rolled back by" } else { "by" };
+    let message = if d.commit.message.is_empty() { format!("Run {}", d.run_number) } else { d.commit.message.clone() };
+    let end = if d.live {
+        view! { <span class="st ok"><Icon name="check"/>"Live"</span> }.into_any()
+    } else if d.can_roll_back {
+        let label = format!("Roll {} back to {}", d.environment, d.commit.short());
+        view! {
+            <ActionForm action=rollback>
+                <input type="hidden" name="service" value=service.to_string()/>
+                <input type="hidden" name="environment" value=d.environment.as_str()/>
+                <input type="hidden" name="deployment" value=d.id.to_string()/>
+                <button class="btn" disabled=busy aria-label=label><Icon name="back"/>"Roll back"</button>
+            </ActionForm>
+        }
+        .into_any()
+    } else {
+        let why = d.why_not.clone().unwrap_or_else(|| "cannot be rolled back to".into());
+        view! { <span class="dim small why">{why}</span> }.into_any()
+    };
+    view! {
+        <li>
+            <Sha commit=d.commit.clone()/>
+            <span class="told">
+                <span class="cut" title=message.clone()>{message.clone()}</span>
+                <span class="dim small">
+                    {how}" "<a class="link" href=format!("/runs/{}", d.run)>{format!("run {}", d.run_number)}</a>" · "<When at=d.since/>
+                    {(!d.live).then(|| view! { " · for "<Took from=d.since to=d.until/> })}
+                    <span title=d.artifact.digest.clone()>{format!(" · {}", words::size(d.artifact.size))}</span>
+                </span>
+            </span>
+            <span class="end">{end}</span>
+        </li>
+    }
+    .into_any()
+}

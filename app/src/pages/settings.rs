@@ -1,0 +1,135 @@
+//! The person's own settings: colours, and the browsers that are logged in.
+//!
+//! Refuses server settings; those come from the environment and are read once.
+
+use domain::view::SessionView;
+use leptos::{form::ActionForm, prelude::*};
+use leptos_meta::Title;
+
+use super::refusal;
+use crate::{
+    api::{self, Dated, RevokeSession, SetTheme},
+    components::{Clock, Failure, Loading, Refused, Top, Until, When},
+    theme::Theme,
+};
+
+/// The settings page.
+#[component]
+pub fn SettingsPage() -> impl IntoView {
+    let revoke = ServerAction::<RevokeSession>::new();
+    let sessions = Resource::new(move || revoke.version().get(), |_| api::sessions());
+    view! {
+        <Title text="Settings"/>
+        <Top>"Settings"</Top>
+        <div class="well"><h1>"Settings"</h1></div>
+        <div class="stack">
+            <Colours/>
+            <section class="card panel">
+                <h2>"Browsers that are logged in"</h2>
+                <Refused error=refusal(revoke)/>
+                <Transition fallback=Loading>
+                    {move || Suspend::new(async move {
+                        match sessions.await {
+                            Ok(list) => view! { <Sessions list revoke/> }.into_any(),
+                            Err(error) => view! { <Failure error/> }.into_any(),
+                        }
+                    })}
+                </Transition>
+            </section>
+            <section class="card panel">
+                <h2>"About"</h2>
+                <dl>
+                    <dt>"Version"</dt>
+                    <dd class="num">{env!("CARGO_PKG_VERSION")}</dd>
+                    <dt>"Interface"</dt>
+                    <dd><a class="link" href="/api/v1/openapi.json" rel="external">"OpenAPI document of the REST API"</a></dd>
+                    <dt>"State"</dt>
+                    <dd><a class="link" href="/readyz" rel="external">"Readiness"</a>" · "<a class="link" href="/metrics" rel="external">"Metrics"</a></dd>
+                    <dt>"Tokens"</dt>
+                    <dd>"In a shell: "<code>"seamless token create --name NAME"</code></dd>
+                </dl>
+            </section>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Colours() -> impl IntoView {
+    let set = ServerAction::<SetTheme>::new();
+    let chosen = RwSignal::new(Theme::current());
+    Effect::new(move |_| {
+        if let Some(Ok(theme)) = set.value().get() {
+            theme.show();
+            chosen.set(theme);
+        }
+    });
+    let buttons = Theme::ALL
+        .map(|theme| {
+            let on = move || chosen.get() == theme;
+            view! {
+                <button class="chip" class:on=on aria-pressed=move || on().to_string() name="theme" value=theme.as_str()>
+                    {theme.title()}
+                </button>
+            }
+        })
+        .into_iter()
+        .collect_view();
+    view! {
+        <section class="card panel">
+            <h2>"Colours"</h2>
+            <ActionForm action=set><div class="row wrap">{buttons}</div></ActionForm>
+            <Refused error=refusal(set)/>
+        </section>
+    }
+    .into_any()
+}
+
+/// The few words of a browser's long introduction that tell it from others.
+fn browser(agent: &str) -> String {
+    let find = |names: &[(&str, &'static str)]| names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
+    let what = find(&[("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("HeadlessChrome/", "Headless Chromium"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl")]);
+    let on = find(&[("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows"), ("Mac OS X", "macOS"), ("Linux", "Linux")]);
+    match (what, on) {
+        (Some(what), Some(on)) => format!("{what} on {on}"),
+        (Some(what), None) => what.to_owned(),
+        _ if agent.is_empty() => "A browser that does not say which".into(),
+        _ => agent.chars().take(60).collect(),
+    }
+}
+
+#[component]
+fn Sessions(list: Dated<Vec<SessionView>>, revoke: ServerAction<RevokeSession>) -> impl IntoView {
+    Clock::provide(list.now);
+    let rows = list
+        .value
+        .into_iter()
+        .map(|s| {
+            view! {
+                <li>
+                    <span>
+                        <b title=s.agent.clone()>{browser(&s.agent)}</b>
+                        {s.current.then(|| view! { " "<span class="ahead">"this one"</span> })}
+                        <div class="dim small">"logged in "<When at=s.created_at/>" · ends in "<Until at=s.expires_at/></div>
+                    </span>
+                    <ActionForm action=revoke>
+                        <input type="hidden" name="id" value=s.id.to_string()/>
+                        <button class="btn quiet danger">{if s.current { "Log out" } else { "Revoke" }}</button>
+                    </ActionForm>
+                </li>
+            }
+        })
+        .collect_view();
+    view! { <ul class="sessions">{rows}</ul> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::browser;
+
+    #[test]
+    fn browsers_are_named() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36";
+        assert_eq!([browser(chrome), browser("curl/8.1"), browser("")], ["Chrome on Linux", "curl", "A browser that does not say which"].map(String::from));
+    }
+}
