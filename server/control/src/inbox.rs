@@ -53,6 +53,17 @@ pub struct Received {
     pub duplicate: bool,
 }
 
+/// What became of a delivery, for whoever pushed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// `pending`, `accepted` or `ignored`; absent when no such delivery is known.
+    pub verdict: Option<String>,
+    /// Why it was ignored.
+    pub reason: Option<String>,
+    /// The run it started.
+    pub run: Option<domain::RunId>,
+}
+
 /// GUIDs of what was found by comparing branch heads begin with this.
 const POLLED: &str = "poll:";
 /// For how long a hook may come after the same push was found by comparing branch heads.
@@ -126,6 +137,12 @@ impl Control {
         }
         let known = deliveries::by_guid(self.store.read(), guid).await?.ok_or_else(|| Error::not_found("delivery", guid))?;
         Ok(Received { id: known.id.parse()?, duplicate: true })
+    }
+
+    /// What became of a delivery.
+    pub async fn outcome(&self, guid: &str) -> Result<Outcome> {
+        let Some(row) = deliveries::by_guid(self.store.read(), guid).await? else { return Ok(Outcome::default()) };
+        Ok(Outcome { verdict: Some(row.verdict), reason: row.reason, run: row.run_id.map(|r| r.parse()).transpose()? })
     }
 
     /// Does what undone deliveries ask for. Doing it twice is doing it once.

@@ -7,3 +7,47 @@
 
 mod dispatch;
 mod reconcile;
+
+use crate::{
+    Control,
+    error::Result,
+    store::{deployments, runs},
+};
+
+/// How many good artifacts of each service and environment outlive the clean-up.
+const KEPT: usize = 5;
+
+/// How busy the engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauges {
+    /// Stages that wait for a slot.
+    pub queued: usize,
+    /// Stages in progress.
+    pub in_progress: usize,
+    /// Runs that are not at their end.
+    pub open_runs: usize,
+}
+
+impl Control {
+    /// How busy the engine is.
+    pub async fn gauges(&self) -> Result<Gauges> {
+        let (ready, busy) = runs::queue(self.store.read()).await?;
+        let open = runs::open(self.store.read()).await?;
+        Ok(Gauges { queued: ready.len(), in_progress: busy.len(), open_runs: open.len() })
+    }
+
+    /// Starts again what should run on this host and does not.
+    pub async fn ensure_deployed(&self) -> Result<()> {
+        Ok(self.ports.host.ensure().await?)
+    }
+
+    /// Removes what is old, but nothing that is live, among the last good ones, or needed by a run that goes on.
+    pub async fn clean(&self) -> Result<()> {
+        let db = self.store.read();
+        let mut artifacts = deployments::kept_artifacts(db, KEPT).await?;
+        let open = runs::open(db).await?;
+        artifacts.extend(open.iter().filter_map(|r| r.artifact.clone()));
+        let kept = open.iter().map(|r| r.id.parse().map_err(Into::into)).collect::<Result<Vec<_>>>()?;
+        Ok(self.ports.host.clean(&artifacts, &kept).await?)
+    }
+}

@@ -1,0 +1,203 @@
+//! The commands of `seamless`. Those that talk to a server find it by `SEAMLESS_URL` and `SEAMLESS_TOKEN`, or through the data folder
+//! when it runs on this machine.
+
+pub mod client;
+mod hook;
+mod watch;
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+use domain::{EnvironmentName, ServiceId};
+use secrecy::ExposeSecret;
+
+use crate::{config::Config, serve};
+
+/// Seamless: CI/CD for containerised microservices.
+#[derive(Debug, Parser)]
+#[command(name = "seamless", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the dashboard and the API, and run pipelines
+    Serve {
+        /// Bring three small services to play with, at the first start
+        #[arg(long)]
+        demo: bool,
+    },
+    /// Print a new one-time login link
+    Login,
+    /// API tokens
+    Token {
+        #[command(subcommand)]
+        command: Token,
+    },
+    /// Connect a Git repository: look into it, propose settings, and start
+    Connect {
+        /// Path, URL, or owner/name on GitHub
+        repository: String,
+        /// The service's name; from the repository's when absent
+        #[arg(long)]
+        name: Option<String>,
+        /// The branch; the repository's default when absent
+        #[arg(long)]
+        branch: Option<String>,
+        /// Deploy to production without a person's approval
+        #[arg(long)]
+        auto_deploy: bool,
+        /// Do not start a run now
+        #[arg(long)]
+        no_run: bool,
+    },
+    /// Start a run of a service
+    Run {
+        /// The service's name
+        service: String,
+        /// A commit
+        #[arg(long)]
+        commit: Option<String>,
+        /// A branch
+        #[arg(long)]
+        branch: Option<String>,
+        /// Follow it to its end; exits with 1 unless it succeeds
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Print the logs of a run
+    Logs {
+        /// A run's id, SERVICE for its newest run, or SERVICE/NUMBER
+        run: String,
+        /// Go on until the run ends; exits with 1 unless it succeeds
+        #[arg(short, long)]
+        follow: bool,
+        /// Only this stage, such as unit_test
+        #[arg(long)]
+        stage: Option<domain::StageKind>,
+    },
+    /// Let a run through to production
+    Approve {
+        /// A run's id, SERVICE for the one that waits, or SERVICE/NUMBER
+        run: String,
+        /// What to remember about it
+        #[arg(short = 'm', long)]
+        comment: Option<String>,
+    },
+    /// End a run that waits for approval
+    Reject {
+        /// A run's id, SERVICE for the one that waits, or SERVICE/NUMBER
+        run: String,
+        /// Why
+        #[arg(short = 'm', long)]
+        comment: Option<String>,
+    },
+    /// End a run and everything it started
+    Cancel {
+        /// A run's id, SERVICE for its newest run, or SERVICE/NUMBER
+        run: String,
+    },
+    /// Deploy what ran before
+    Rollback {
+        /// The service's name
+        service: String,
+        /// Where
+        #[arg(long, default_value = "production")]
+        environment: EnvironmentName,
+        /// A deployment's id or a commit; the one before the live one when absent
+        #[arg(long)]
+        to: Option<String>,
+    },
+    /// What runs where, and what is on its way
+    Status {
+        /// A run's id, SERVICE for its newest run, or SERVICE/NUMBER; everything when absent
+        run: Option<String>,
+    },
+    /// Tell the server of a push (called by a repository's post-receive hook)
+    #[command(hide = true)]
+    Hook {
+        #[arg(long)]
+        data: PathBuf,
+        #[arg(long)]
+        service: ServiceId,
+    },
+    /// Do one stage (called by the engine)
+    #[command(hide = true)]
+    Runner,
+    /// Keep one service's stable port (called by the process target)
+    #[command(hide = true)]
+    Keeper {
+        #[arg(long)]
+        data: PathBuf,
+        #[arg(long)]
+        service: String,
+        #[arg(long)]
+        environment: EnvironmentName,
+        #[arg(long, default_value = "127.0.0.1")]
+        address: IpAddr,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Token {
+    /// Make one; it is printed this once
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// Runs the command; the answer is the process's exit code.
+pub fn main() -> anyhow::Result<i32> {
+    let cli = Cli::parse();
+    // Everything but the server is one small task: one thread keeps runners and keepers small and quick to start.
+    let mut builder = match &cli.command {
+        Command::Serve { .. } => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.enable_all().build()?.block_on(run(cli.command))
+}
+
+async fn run(command: Command) -> anyhow::Result<i32> {
+    match command {
+        Command::Serve { demo } => {
+            serve::serve(Config::from_env()?, demo).await?;
+            Ok(0)
+        }
+        Command::Runner => Ok(runner::run(std::sync::Arc::new(local::ProcessTarget::of_this_program()?)).await),
+        Command::Keeper { data, service, environment, address } => {
+            local::keeper::main(local::KeeperArgs { data, service, environment, address }).await?;
+            Ok(0)
+        }
+        Command::Hook { data, service } => {
+            hook::main(&data, service).await;
+            // Whatever happened here, the push was received: it must not look refused.
+            Ok(0)
+        }
+        Command::Login => {
+            let config = Config::from_env()?;
+            let link = serve::control(&config).await?.new_login_link().await?;
+            println!("Log in once, within 15 minutes: {}/login/{}", config.url, link.expose_secret());
+            Ok(0)
+        }
+        Command::Token { command: Token::Create { name } } => {
+            let config = Config::from_env()?;
+            let token = serve::control(&config).await?.new_api_token(&name).await?;
+            println!("API token {name:?}, shown this once: {}", token.expose_secret());
+            Ok(0)
+        }
+        Command::Connect { repository, name, branch, auto_deploy, no_run } => {
+            watch::connect(&repository, name, branch, auto_deploy, !no_run).await
+        }
+        Command::Run { service, commit, branch, follow } => watch::start(&service, commit, branch, follow).await,
+        Command::Logs { run, follow, stage } => watch::logs(&run, follow, stage).await,
+        Command::Approve { run, comment } => watch::decide(&run, "approve", comment).await,
+        Command::Reject { run, comment } => watch::decide(&run, "reject", comment).await,
+        Command::Cancel { run } => watch::cancel(&run).await,
+        Command::Rollback { service, environment, to } => watch::rollback(&service, environment, to).await,
+        Command::Status { run } => watch::status(run).await,
+    }
+}

@@ -1,0 +1,167 @@
+//! Settings: read once from the environment, typed, refused whole with every problem in one message.
+//!
+//! Refuses to be read anywhere else: whatever needs a setting is handed it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+
+/// All settings of a server.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `SEAMLESS_DATA`: everything Seamless keeps. Default `./data`.
+    pub data: PathBuf,
+    /// `SEAMLESS_LISTEN`: address and port. Default `127.0.0.1:3000`.
+    pub listen: SocketAddr,
+    /// `SEAMLESS_URL`: how browsers reach it. Default `http://` and `SEAMLESS_LISTEN`.
+    pub url: String,
+    /// `DATABASE_URL`: `sqlite:PATH` or `postgres://...`. Default a SQLite file in the data folder.
+    pub database: SecretString,
+    /// `SEAMLESS_SECRET_KEY`: what secrets at rest are sealed with. Default a generated file that only its owner can read.
+    pub key: SecretString,
+    /// `SEAMLESS_SLOTS`: stages at a time. Default the number of cores.
+    pub slots: usize,
+    /// `SEAMLESS_SITE`: the dashboard's files. Default `site` beside the binary, else `target/site`.
+    pub site: PathBuf,
+}
+
+impl Config {
+    /// From the process's environment; makes the data folder where it is missing.
+    ///
+    /// # Errors
+    /// One message with every problem and its remedy.
+    pub fn from_env() -> anyhow::Result<Self> {
+        Self::from(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()))
+    }
+
+    /// From any source of variables.
+    pub fn from(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let mut problems = Vec::new();
+        let data = PathBuf::from(get("SEAMLESS_DATA").unwrap_or_else(|| "data".into()));
+        let data = std::path::absolute(&data).unwrap_or(data);
+        let listen = get("SEAMLESS_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".into());
+        let listen: SocketAddr = listen.parse().unwrap_or_else(|_| {
+            problems.push(format!("SEAMLESS_LISTEN is {listen:?}: give address and port, such as 127.0.0.1:3000"));
+            SocketAddr::from(([127, 0, 0, 1], 3000))
+        });
+        let url = get("SEAMLESS_URL").unwrap_or_else(|| format!("http://{listen}"));
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            problems.push(format!("SEAMLESS_URL is {url:?}: it must begin with http:// or https://"));
+        }
+        let database = get("DATABASE_URL").unwrap_or_else(|| format!("sqlite:{}", data.join("seamless.db").display()));
+        if !["sqlite:", "postgres://", "postgresql://"].iter().any(|p| database.starts_with(p)) {
+            problems.push("DATABASE_URL must begin with sqlite: or postgres://".into());
+        }
+        let slots = match get("SEAMLESS_SLOTS") {
+            None => std::thread::available_parallelism().map_or(2, usize::from),
+            Some(text) => match text.parse() {
+                Ok(slots @ 1..=1000) => slots,
+                _ => {
+                    problems.push(format!("SEAMLESS_SLOTS is {text:?}: give a number from 1 to 1000"));
+                    1
+                }
+            },
+        };
+        let engine = get("SEAMLESS_ENGINE");
+        if engine.as_deref().is_some_and(|e| e != "local") {
+            problems.push(format!("SEAMLESS_ENGINE is {:?}: only `local` is there yet", engine.unwrap_or_default()));
+        }
+        if let Err(e) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&data) {
+            problems.push(format!("SEAMLESS_DATA: {} cannot be made: {e}", data.display()));
+        }
+        if !problems.is_empty() {
+            bail!("the settings cannot be used:\n  - {}", problems.join("\n  - "));
+        }
+        let key = match get("SEAMLESS_SECRET_KEY") {
+            Some(key) if key.len() < 16 => bail!("SEAMLESS_SECRET_KEY is too short: give at least 16 random characters"),
+            Some(key) => key.into(),
+            None => key_file(&data.join("secret.key"))?,
+        };
+        let site = match get("SEAMLESS_SITE") {
+            Some(site) => site.into(),
+            None => default_site(),
+        };
+        Ok(Self { data, listen, url: url.trim_end_matches('/').to_owned(), database: database.into(), key, slots, site })
+    }
+
+    /// How runners on this machine reach the server, whatever browsers use.
+    pub fn local_url(&self) -> String {
+        let mut at = self.listen;
+        if at.ip().is_unspecified() {
+            at.set_ip(if at.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        }
+        format!("http://{at}")
+    }
+}
+
+fn default_site() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("site")));
+    match beside {
+        Some(site) if site.is_dir() => site,
+        _ => PathBuf::from("target/site"),
+    }
+}
+
+/// Reads the key, or makes it for its owner's eyes only. Two processes that start at once end up with the same one.
+fn key_file(path: &Path) -> anyhow::Result<SecretString> {
+    if !path.exists() {
+        let draft = path.with_extension(format!("key.{}", std::process::id()));
+        let key = control::seal::new_token()?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(key.expose_secret().as_bytes())?;
+        file.sync_all()?;
+        // A link fails when somebody else was first, where a rename would replace their key.
+        let linked = fs::hard_link(&draft, path);
+        fs::remove_file(&draft)?;
+        if let Err(e) = linked
+            && e.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(e).with_context(|| format!("{} cannot be made", path.display()));
+        }
+    }
+    let key = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(key.trim().to_owned().into())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_problem_is_in_one_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().display().to_string();
+        let refused = Config::from(|name| {
+            Some(match name {
+                "SEAMLESS_DATA" => data.clone(),
+                "SEAMLESS_LISTEN" => "3000".into(),
+                "SEAMLESS_URL" => "ci.example.org".into(),
+                "DATABASE_URL" => "mysql://x".into(),
+                "SEAMLESS_SLOTS" => "0".into(),
+                _ => return None,
+            })
+        });
+        let message = refused.unwrap_err().to_string();
+        for name in ["SEAMLESS_LISTEN", "SEAMLESS_URL", "DATABASE_URL", "SEAMLESS_SLOTS"] {
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_made_once_and_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret.key");
+        let first = key_file(&path).unwrap();
+        assert_eq!(first.expose_secret(), key_file(&path).unwrap().expose_secret());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,103 @@
+//! `/api/v1`: the REST contract, and the OpenAPI document that is generated from these very handlers.
+
+mod deliveries;
+mod deployments;
+mod pipelines;
+mod runs;
+mod services;
+mod stages;
+
+use axum::{Json, Router, routing::get};
+use domain::problem::Problem;
+use serde::Deserialize;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{App, problem::Refusal};
+
+pub use stages::log_text;
+
+/// Items of a page unless told otherwise.
+const PAGE: u64 = 50;
+/// Most items of a page.
+const MOST: u64 = 200;
+
+/// Where a list goes on.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Paging<I> {
+    /// Items older than this one: the `next` of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<I>,
+    /// Items on the page, from 1 to 200.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+}
+
+/// A limit within bounds.
+///
+/// # Errors
+/// Names the field.
+fn limit(given: Option<u64>, default: u64, most: u64) -> Result<u64, Refusal> {
+    match given {
+        None => Ok(default),
+        Some(n) if (1..=most).contains(&n) => Ok(n),
+        Some(n) => Err(control::Error::field("limit", format!("{n} is out of range: give 1 to {most}")).into()),
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Seamless",
+        description = "CI/CD for containerised microservices. Lists page with `before` and `limit`, newest first; errors are problem details (RFC 9457)."
+    ),
+    components(schemas(Problem)),
+    modifiers(&Bearer),
+    security(("token" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`seamless token create --name NAME` prints one"))
+            .build();
+        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(pipelines::router())
+        .merge(services::router())
+        .merge(runs::router())
+        .merge(stages::router())
+        .merge(deployments::router())
+        .merge(deliveries::router())
+}
+
+/// The document: every endpoint, from its handler.
+pub fn document() -> utoipa::openapi::OpenApi {
+    let (_, document) = OpenApiRouter::<App>::new().nest("/api/v1", described()).split_for_parts();
+    let mut whole = Document::openapi();
+    whole.merge(document);
+    whole
+}
+
+/// The endpoints.
+pub fn router() -> Router<App> {
+    let (router, _) = described().split_for_parts();
+    let document = document();
+    router
+        .route("/openapi.json", get(move || async move { Json(document) }))
+        .fallback(|| async { Refusal::no_such_path() })
+        .method_not_allowed_fallback(|| async { Refusal::no_such_path() })
+}

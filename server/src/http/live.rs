@@ -1,0 +1,106 @@
+//! `/live/*`: server-sent streams. Every message has an id that `Last-Event-ID` resumes after, at any server; a comment every 20
+//! seconds keeps proxies open; a stream ends explicitly when a run does and when the server goes.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::HeaderMap,
+    response::{
+        Response,
+        sse::{Event, KeepAlive, Sse},
+        IntoResponse,
+    },
+    routing::get,
+};
+use control::live::Follower;
+use domain::{
+    RunId,
+    live::{Cursor, LiveEvent},
+};
+use futures::{StreamExt, stream};
+use serde::Deserialize;
+
+use super::{
+    App,
+    auth::Reader,
+    problem::{Path, Query, Refusal},
+};
+
+#[derive(Deserialize)]
+struct After {
+    /// The cursor a page was rendered with.
+    after: Option<String>,
+}
+
+/// The streams.
+pub fn router() -> Router<App> {
+    Router::new().route("/runs/{id}", get(run)).route("/overview", get(overview))
+}
+
+fn cursor(headers: &HeaderMap, query: After) -> Result<Option<Cursor>, Refusal> {
+    // A reconnect knows more than the address it was first opened with.
+    let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let field = if last.is_some() { "Last-Event-ID" } else { "after" };
+    last.or(query.after).map(|text| text.parse::<Cursor>()).transpose().map_err(|e| {
+        Refusal::invalid(vec![domain::problem::FieldError { field: field.into(), message: e.to_string() }])
+    })
+}
+
+async fn run(
+    State(app): State<App>,
+    _: Reader,
+    Path(id): Path<RunId>,
+    headers: HeaderMap,
+    Query(after): Query<After>,
+) -> Result<Response, Refusal> {
+    let follower = app.control.follow_run(id, cursor(&headers, after)?).await?;
+    Ok(stream_of(app, follower))
+}
+
+async fn overview(
+    State(app): State<App>,
+    _: Reader,
+    headers: HeaderMap,
+    Query(after): Query<After>,
+) -> Result<Response, Refusal> {
+    let follower = app.control.follow_all(cursor(&headers, after)?).await?;
+    Ok(stream_of(app, follower))
+}
+
+fn stream_of(app: App, follower: Follower) -> Response {
+    let ends = app.shutdown.clone();
+    let messages = stream::unfold(Some(follower), |follower| async {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(messages) => {
+                let over = messages.iter().any(|(_, e)| matches!(e, LiveEvent::End));
+                Some((messages, (!over).then_some(follower)))
+            }
+            Err(error) => {
+                // The browser comes back by itself and goes on after its last id.
+                tracing::warn!(error = &error as &dyn std::error::Error, "a live stream broke");
+                None
+            }
+        }
+    })
+    .flat_map(stream::iter)
+    .map(|(cursor, event)| {
+        let data = match &event {
+            LiveEvent::Run(run) => serde_json::to_string(run),
+            LiveEvent::Stage(stage) => serde_json::to_string(stage),
+            LiveEvent::Log(log) => serde_json::to_string(log),
+            LiveEvent::Changed | LiveEvent::End => Ok("{}".into()),
+        };
+        Event::default().id(cursor.to_string()).event(event.name()).data(data.unwrap_or_default())
+    })
+    .map(Ok::<_, Infallible>)
+    .take_until(async move { ends.cancelled().await });
+    let keep = KeepAlive::new().interval(Duration::from_secs(20)).text("still here");
+    let mut response = Sse::new(messages).keep_alive(keep).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-accel-buffering", http::HeaderValue::from_static("no"));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    response
+}

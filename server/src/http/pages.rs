@@ -1,0 +1,154 @@
+//! The dashboard: its files, its pages and its server functions, all behind a session but for files and login.
+
+use app::{App as Dashboard, Site as Bundle, shell};
+use axum::{
+    Router,
+    extract::{FromRef, Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use control::access::Session;
+use domain::{RunId, StageId, StageKind};
+use leptos::{
+    config::LeptosOptions,
+    context::{provide_context, use_context},
+};
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use serde::Deserialize;
+use tower_http::services::ServeDir;
+
+use super::{
+    App,
+    auth::require_session,
+    problem::{Path, Query, Refusal},
+};
+
+/// Where the dashboard's files are and which version they are.
+pub struct Site {
+    options: LeptosOptions,
+    bundle: Bundle,
+}
+
+impl Site {
+    /// Looks for the dashboard's files.
+    ///
+    /// # Errors
+    /// When they were not built.
+    pub fn read(root: &std::path::Path) -> anyhow::Result<Self> {
+        let options = LeptosOptions::builder()
+            .output_name("seamless")
+            .site_root(root.display().to_string())
+            .site_pkg_dir("pkg")
+            .build();
+        let bundle = Bundle::read(&options)?;
+        Ok(Self { options, bundle })
+    }
+}
+
+impl FromRef<App> for LeptosOptions {
+    fn from_ref(app: &App) -> Self {
+        app.site.as_ref().map_or_else(|| LeptosOptions::builder().output_name("seamless").build(), |s| s.options.clone())
+    }
+}
+
+/// Who asks, for pages and server functions: from the session that the middleware verified.
+fn context(control: control::Control) -> impl Fn() + Clone + Send + Sync + 'static {
+    move || {
+        provide_context(control.clone());
+        let session = use_context::<http::request::Parts>().and_then(|p| p.extensions.get::<Session>().cloned());
+        if let Some(session) = session {
+            provide_context(session.actor);
+            provide_context(session.id);
+        }
+    }
+}
+
+/// Pages, server functions, files.
+pub fn router(app: &App) -> Router<App> {
+    let Some(site) = app.site.clone() else {
+        return Router::new().fallback(any(no_site));
+    };
+    let root = site.options.site_root.to_string();
+    let routes = generate_route_list(Dashboard);
+    let (open, closed): (Vec<_>, Vec<_>) = routes.into_iter().partition(|r| r.path() == "/login");
+    let context = context(app.control.clone());
+    let document = {
+        let site = site.clone();
+        move || shell(&site.bundle)
+    };
+    let missing = leptos_axum::render_app_async_with_context(context.clone(), document.clone());
+    let functions = {
+        let context = context.clone();
+        move |request: Request| leptos_axum::handle_server_fns_with_context(context.clone(), request)
+    };
+    let closed = Router::new()
+        .route("/fn/{*name}", any(functions))
+        .route("/runs/{run}/log/{file}", get(log_file))
+        .leptos_routes_with_context(app, closed, context.clone(), document.clone())
+        .fallback(move |request: Request| {
+            let missing = missing.clone();
+            async move { missing(request).await }
+        })
+        .layer(middleware::from_fn_with_state(app.clone(), require_session));
+    let files = Router::new()
+        .nest_service("/pkg", ServeDir::new(format!("{root}/pkg")).precompressed_br())
+        .layer(middleware::from_fn(keep));
+    Router::new()
+        .leptos_routes_with_context(app, open, context, document)
+        .merge(files)
+        .merge(closed)
+        .layer(middleware::from_fn(harden))
+}
+
+/// A file whose address names its version may be kept for ever.
+async fn keep(request: Request, next: Next) -> Response {
+    let versioned = request.uri().query().is_some_and(|q| q.starts_with("v="));
+    let font = request.uri().path().contains("/fonts/");
+    let mut response = next.run(request).await;
+    if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
+        let rule = if versioned || font { "public, max-age=31536000, immutable" } else { "no-cache" };
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(rule));
+    }
+    response
+}
+
+/// What every page says to browsers.
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn no_site() -> Response {
+    let text = "The dashboard was not built: run `make run`, or set SEAMLESS_SITE to the folder that holds it. The API is at /api/v1.\n";
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+#[derive(Deserialize)]
+struct Which {
+    attempt: Option<u32>,
+}
+
+/// `/runs/{run}/log/{stage}.txt`: a stage's whole log as a file.
+async fn log_file(
+    State(app): State<App>,
+    Path((run, file)): Path<(RunId, String)>,
+    Query(which): Query<Which>,
+) -> Result<Response, Refusal> {
+    let run = app.control.run(run).await?;
+    let kind: Option<StageKind> = file.strip_suffix(".txt").and_then(|k| k.parse().ok());
+    let stage: StageId =
+        kind.and_then(|k| run.stage(k)).map(|s| s.id).ok_or_else(|| control::Error::not_found("log", &file))?;
+    let name = format!("{}-{}-{file}", run.service.name, run.number);
+    let mut response = super::api::log_text(app.control, stage, which.attempt);
+    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}

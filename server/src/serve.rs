@@ -1,0 +1,132 @@
+//! `seamless serve`: opens, wires, listens, works, and ends in order.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use control::{Control, Limits, Ports, store::Store};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::ExposeSecret;
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::Config,
+    tour,
+    http::{self, App, Site},
+    inbox::Inbox,
+    workers,
+};
+
+/// The address of the server that uses a data folder, for hooks and the command line.
+pub const ADDRESS_FILE: &str = "server.url";
+
+/// The use cases over this machine's own parts.
+pub async fn control(config: &Config) -> anyhow::Result<Control> {
+    let store = Store::open(config.database.expose_secret()).await.map_err(with_causes).context("the database cannot be opened")?;
+    let ports = local_ports(config)?;
+    let limits = Limits { slots: config.slots, ..Limits::default() };
+    let control = Control::new(store, &config.key, ports, limits, Some(hook_command(&config.data)?));
+    control.first_start().await?;
+    Ok(control)
+}
+
+/// An error of ours says little to users; whoever starts the server needs its causes.
+fn with_causes(error: control::Error) -> anyhow::Error {
+    match error {
+        control::Error::Internal(cause) => anyhow::anyhow!("{cause}"),
+        error => error.into(),
+    }
+}
+
+fn local_ports(config: &Config) -> anyhow::Result<Ports> {
+    let exe = std::env::current_exe()?;
+    Ok(Ports {
+        launcher: Arc::new(local::LocalLauncher::new(exe.clone(), config.data.clone(), config.local_url())),
+        git: Arc::new(local::LocalGit::new(config.data.clone())),
+        host: Arc::new(local::LocalHost::new(exe, config.data.clone())),
+    })
+}
+
+fn hook_command(data: &Path) -> anyhow::Result<String> {
+    let exe = std::env::current_exe()?;
+    Ok(format!("{} hook --data {}", quoted(&exe), quoted(data)))
+}
+
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
+/// Serves until told to stop.
+pub async fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
+    let begun = std::time::Instant::now();
+    let listener = TcpListener::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}: is another server running there? Set SEAMLESS_LISTEN to another address", config.listen)
+    })?;
+    let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
+    let control = control(&config).await?;
+    let inbox = Inbox::open(&config.data)?;
+    let site = match Site::read(&config.site) {
+        Ok(site) => Some(Arc::new(site)),
+        Err(error) => {
+            tracing::warn!(%error, "the dashboard is not there; the API is");
+            None
+        }
+    };
+    let shutdown = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    std::fs::write(config.data.join(ADDRESS_FILE), config.local_url())?;
+    let app = App {
+        control: control.clone(),
+        config: Arc::new(config.clone()),
+        shutdown: shutdown.clone(),
+        metrics,
+        inbox: inbox.clone(),
+        site,
+    };
+    workers::start(&control, inbox, &tracker, &shutdown);
+    if with_demo {
+        let (control, config) = (control.clone(), config.clone());
+        tracker.spawn(async move {
+            if let Err(error) = tour::connect(&control, &config.data).await {
+                tracing::error!(error = format!("{error:#}"), "the demo could not be set up");
+            }
+        });
+    }
+    let link = control.new_login_link().await?;
+    println!("Seamless listens on {} (ready after {} ms)", config.url, begun.elapsed().as_millis());
+    println!("Log in once, within 15 minutes: {}/login/{}", config.url, link.expose_secret());
+    let ending = shutdown.clone();
+    tokio::spawn(async move {
+        stopped().await;
+        println!("Ending; runs and deployed services go on without the server.");
+        ending.cancel();
+    });
+    let ending = shutdown.clone();
+    let server = axum::serve(listener, http::router(app)).with_graceful_shutdown(async move { ending.cancelled().await });
+    tokio::select! {
+        served = server => served?,
+        // A request that hangs must not keep the server from ending.
+        () = async { shutdown.cancelled().await; tokio::time::sleep(Duration::from_secs(10)).await } => {}
+    }
+    shutdown.cancel();
+    tracker.close();
+    if tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await.is_err() {
+        tracing::warn!("some work did not end in time; it is taken up at the next start");
+    }
+    Ok(())
+}
+
+async fn stopped() {
+    let terminate = async {
+        match tokio::signal::unix::signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}

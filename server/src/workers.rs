@@ -1,0 +1,107 @@
+//! The workers: each has a name, an owner (the tracker) and an ending (the token). They take no input: a nudge only says "look now",
+//! and without one they look after a while. A failed look is logged and made again.
+
+use std::{future::Future, time::Duration};
+
+use control::Control;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::inbox;
+
+/// Starts every worker.
+pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shutdown: &CancellationToken) {
+    let nudges = control.nudges().clone();
+    let c = control.clone();
+    spawn(tracker, shutdown, "intake", Duration::from_secs(2), {
+        let nudges = nudges.clone();
+        move || {
+            let nudges = nudges.clone();
+            async move { nudges.wait_intake().await }
+        }
+    }, move || {
+        let (control, inbox) = (c.clone(), inbox.clone());
+        async move {
+            inbox.take_in(&control).await?;
+            control.intake().await.map(drop)
+        }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "dispatch", Duration::from_secs(1), move || {
+        let nudges = nudges.clone();
+        async move { nudges.wait_dispatch().await }
+    }, move || {
+        let control = c.clone();
+        async move { control.dispatch().await.map(drop) }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "reconcile", Duration::from_secs(2), never, move || {
+        let control = c.clone();
+        async move { control.reconcile().await }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "heads", Duration::from_secs(15), never, move || {
+        let control = c.clone();
+        async move { control.look_at_heads(false).await }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "missed-hooks", Duration::from_secs(300), never, move || {
+        let control = c.clone();
+        async move { control.look_at_heads(true).await }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "ensure", Duration::from_secs(60), never, move || {
+        let control = c.clone();
+        async move { control.ensure_deployed().await }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "clean", Duration::from_secs(3600), never, move || {
+        let control = c.clone();
+        async move { control.clean().await }
+    });
+    let c = control.clone();
+    spawn(tracker, shutdown, "gauges", Duration::from_secs(10), never, move || {
+        let control = c.clone();
+        async move {
+            let gauges = control.gauges().await?;
+            metrics::gauge!("seamless_stages_queued").set(gauges.queued as f64);
+            metrics::gauge!("seamless_stages_in_progress").set(gauges.in_progress as f64);
+            metrics::gauge!("seamless_runs_open").set(gauges.open_runs as f64);
+            Ok(())
+        }
+    });
+}
+
+async fn never() {
+    std::future::pending().await
+}
+
+/// Works at once, then whenever nudged or after `every`.
+fn spawn<N, NF, W, WF>(
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+    name: &'static str,
+    every: Duration,
+    nudged: N,
+    work: W,
+) where
+    N: Fn() -> NF + Send + 'static,
+    NF: Future<Output = ()> + Send,
+    W: Fn() -> WF + Send + 'static,
+    WF: Future<Output = control::Result<()>> + Send,
+{
+    let shutdown = shutdown.clone();
+    tracker.spawn(async move {
+        loop {
+            if let Err(error) = work().await {
+                tracing::error!(worker = name, error = &error as &dyn std::error::Error, "a look failed; it is made again");
+                metrics::counter!("seamless_worker_failures_total", "worker" => name).increment(1);
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = nudged() => {}
+                () = tokio::time::sleep(every) => {}
+            }
+        }
+        tracing::debug!(worker = name, "worker ended");
+    });
+}
