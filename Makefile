@@ -1,6 +1,6 @@
 # The commands a newcomer needs. Each does its own set-up; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench e2e build setup clean-data
+.PHONY: help run test check bench e2e build bundle setup clean-data
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -13,6 +13,9 @@ test: ## everything: formatting, lints, the tests of both sides, browser tests
 
 check: ## formatting, lints, licences and sources of dependencies
 	@exec scripts/check
+
+bundle: ## what the browser loads, alone
+	@exec scripts/build dashboard
 
 bench: ## measure what the bars promise
 	@exec scripts/bench
