@@ -4,12 +4,14 @@
 //! Refuses to touch the database; what is to be done is decided elsewhere.
 
 pub mod clean;
+pub mod git;
 pub mod host;
 pub mod keeper;
 pub mod launcher;
 mod proc;
 pub mod process;
 
+pub use git::CommandGit;
 pub use host::ThisHost;
 pub use keeper::{KeeperArgs, spawn::Keepers};
 pub use launcher::ProcessLauncher;

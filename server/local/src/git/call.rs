@@ -1,0 +1,121 @@
+//! One call of the Git program, and the meaning of what it says when it fails.
+//!
+//! Refuses to wait for ever, to ask anybody for anything, and to be led by this process's own Git settings.
+
+use std::{io, process::Stdio, time::Duration};
+
+use control::ports::GitError;
+use runner::without_password;
+use tokio::{process::Command, time::timeout};
+
+/// What went wrong, before it is known for which repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// Nothing is there.
+    NoRepository,
+    /// It wants to know who asks.
+    NeedsPassword,
+    /// A ref or commit is not there.
+    NoRef,
+    /// Git's own words.
+    Other(String),
+}
+
+impl Wrong {
+    /// The meaning of what Git printed on its standard error.
+    pub fn read(stderr: &str) -> Self {
+        let lower = stderr.to_lowercase();
+        let says = |any: &[&str]| any.iter().any(|s| lower.contains(s));
+        let password = [
+            "could not read username",
+            "could not read password",
+            "authentication failed",
+            "terminal prompts disabled",
+            "permission denied (publickey",
+            "host key verification failed",
+            "http basic: access denied",
+            "error: 401",
+            "error: 403",
+        ];
+        let absent = [
+            "does not appear to be a git repository",
+            "repository not found",
+            "not found",
+            "error: 404",
+            "no such file or directory",
+            "does not exist",
+            "not a git repository",
+        ];
+        if says(&password) {
+            Self::NeedsPassword
+        } else if says(&["couldn't find remote ref", "not our ref", "unadvertised object"]) {
+            Self::NoRef
+        } else if says(&absent) && !says(&["could not resolve host", "command not found"]) {
+            Self::NoRepository
+        } else {
+            let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+            let told = lines()
+                .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
+                .or_else(|| lines().last())
+                .unwrap_or("it said nothing");
+            Self::Other(told.chars().take(300).collect())
+        }
+    }
+
+    /// For whoever asked about that repository.
+    pub fn of(self, repository: &str) -> GitError {
+        let repository = without_password(repository);
+        match self {
+            Self::NoRepository => GitError::NoRepository(repository),
+            Self::NeedsPassword => GitError::NeedsPassword(repository),
+            Self::NoRef => GitError::Other { repository, message: "a ref is gone that was there a moment ago; try again".into() },
+            Self::Other(message) => GitError::Other { repository, message },
+        }
+    }
+}
+
+/// A call of Git that asks nobody and knows no repository but the one it is given.
+pub fn command(args: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        // A server that was started from a hook has a repository of its own in its environment.
+        if name.starts_with("GIT_") && !["GIT_SSH", "GIT_SSH_COMMAND", "GIT_EXEC_PATH"].contains(&&*name) {
+            command.env_remove(&*name);
+        }
+    }
+    if std::env::var_os("GIT_SSH_COMMAND").is_none() && std::env::var_os("GIT_SSH").is_none() {
+        command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15");
+    }
+    let settings = [
+        ("safe.directory", "*"),
+        ("protocol.file.allow", "always"),
+        ("gc.auto", "0"),
+        ("maintenance.auto", "false"),
+        ("core.quotePath", "false"),
+        ("http.lowSpeedLimit", "1"),
+        ("http.lowSpeedTime", "30"),
+    ];
+    for (i, (key, value)) in settings.iter().enumerate() {
+        command.env(format!("GIT_CONFIG_KEY_{i}"), key).env(format!("GIT_CONFIG_VALUE_{i}"), value);
+    }
+    command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+    command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true").env("SSH_ASKPASS", "true").env("LC_ALL", "C.UTF-8");
+    command.args(args).current_dir("/").kill_on_drop(true).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs Git to its end; answers what it printed.
+pub async fn run(args: &[&str], patience: Duration) -> Result<Vec<u8>, Wrong> {
+    match timeout(patience, command(args).output()).await {
+        Err(_) => Err(Wrong::Other(format!("it did not answer within {} s", patience.as_secs()))),
+        Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
+            Err(Wrong::Other("the program `git` is not on this machine; install it".into()))
+        }
+        Ok(Err(e)) => Err(Wrong::Other(format!("the program `git` could not be started: {e}"))),
+        Ok(Ok(output)) if output.status.success() => Ok(output.stdout),
+        Ok(Ok(output)) => Err(Wrong::read(&String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
