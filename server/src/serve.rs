@@ -39,11 +39,10 @@ fn with_causes(error: control::Error) -> anyhow::Error {
 }
 
 fn local_ports(config: &Config) -> anyhow::Result<Ports> {
-    let exe = std::env::current_exe()?;
     Ok(Ports {
-        launcher: Arc::new(local::LocalLauncher::new(exe.clone(), config.data.clone(), config.local_url())),
-        git: Arc::new(local::LocalGit::new(config.data.clone())),
-        host: Arc::new(local::LocalHost::new(exe, config.data.clone())),
+        launcher: Arc::new(local::ProcessLauncher::of_this_program(&config.data, config.local_url())?),
+        git: Arc::new(local::git::CommandGit::new(&config.data)),
+        host: Arc::new(local::ThisHost::new(local::Keepers::of_this_program(&config.data)?)),
     })
 }
 

@@ -167,7 +167,12 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             serve::serve(Config::from_env()?, demo).await?;
             Ok(0)
         }
-        Command::Runner => Ok(runner::run(std::sync::Arc::new(local::ProcessTarget::of_this_program()?)).await),
+        Command::Runner => {
+            // The launcher states it; a runner that nobody launched has no folder to work in.
+            let data = std::env::var_os("SEAMLESS_DATA").map(PathBuf::from).unwrap_or_default();
+            let target = local::ProcessTarget::new(local::Keepers::of_this_program(&data)?);
+            Ok(runner::run(std::sync::Arc::new(target)).await)
+        }
         Command::Keeper { data, service, environment, address } => {
             local::keeper::main(local::KeeperArgs { data, service, environment, address }).await?;
             Ok(0)

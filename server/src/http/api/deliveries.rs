@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{MOST, PAGE, Paging, limit};
+use super::{MOST, PAGE, limit};
 use crate::http::{
     App,
     auth::Caller,
@@ -19,6 +19,18 @@ use crate::http::{
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(replay)).routes(routes!(events))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Paging {
+    /// Items older than this one: the `next` of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<DeliveryId>,
+    /// Items on the page, from 1 to 200.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -36,11 +48,11 @@ struct Since {
 }
 
 /// Received hooks and what became of them
-#[utoipa::path(get, path = "/deliveries", tag = "deliveries", params(Paging<DeliveryId>), responses((status = 200, body = Page<Delivery>)))]
+#[utoipa::path(get, path = "/deliveries", tag = "deliveries", params(Paging), responses((status = 200, body = Page<Delivery>)))]
 async fn list(
     State(app): State<App>,
     _: Caller,
-    Query(paging): Query<Paging<DeliveryId>>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Delivery>>, Refusal> {
     let most = limit(paging.limit, PAGE, MOST)?;
     Ok(Json(app.control.deliveries(paging.before, most).await?))

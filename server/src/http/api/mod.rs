@@ -9,7 +9,6 @@ mod stages;
 
 use axum::{Json, Router, routing::get};
 use domain::problem::Problem;
-use serde::Deserialize;
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -24,19 +23,6 @@ pub use stages::log_text;
 const PAGE: u64 = 50;
 /// Most items of a page.
 const MOST: u64 = 200;
-
-/// Where a list goes on.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Paging<I> {
-    /// Items older than this one: the `next` of the page before.
-    #[param(value_type = Option<String>)]
-    before: Option<I>,
-    /// Items on the page, from 1 to 200.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u64>,
-}
 
 /// A limit within bounds.
 ///

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{MOST, PAGE, Paging, limit};
+use super::{MOST, PAGE, limit};
 use crate::http::{
     App,
     auth::Caller,
@@ -27,6 +27,18 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(reject))
         .routes(routes!(cancel))
         .routes(routes!(rerun))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Paging {
+    /// Items older than this one: the `next` of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<RunId>,
+    /// Items on the page, from 1 to 200.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -90,13 +102,13 @@ async fn start(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Ser
 }
 
 /// A service's runs
-#[utoipa::path(get, path = "/services/{id}/runs", tag = "runs", params(("id" = ServiceId, Path), Paging<RunId>),
+#[utoipa::path(get, path = "/services/{id}/runs", tag = "runs", params(("id" = ServiceId, Path), Paging),
     responses((status = 200, body = Page<Run>), (status = 404, body = Problem)))]
 async fn of_service(
     State(app): State<App>,
     _: Caller,
     Path(id): Path<ServiceId>,
-    Query(paging): Query<Paging<RunId>>,
+    Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Run>>, Refusal> {
     let most = limit(paging.limit, PAGE, MOST)?;
     Ok(Json(app.control.runs(Some(id), None, paging.before, most).await?))
