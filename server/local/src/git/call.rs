@@ -56,7 +56,7 @@ impl Wrong {
             let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
             let told = lines()
                 .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
-                .or_else(|| lines().last())
+                .or_else(|| lines().next_back())
                 .unwrap_or("it said nothing");
             Self::Other(told.chars().take(300).collect())
         }
@@ -68,7 +68,10 @@ impl Wrong {
         match self {
             Self::NoRepository => GitError::NoRepository(repository),
             Self::NeedsPassword => GitError::NeedsPassword(repository),
-            Self::NoRef => GitError::Other { repository, message: "a ref is gone that was there a moment ago; try again".into() },
+            Self::NoRef => GitError::Other {
+                repository,
+                message: "a ref is gone that was there a moment ago; try again".into(),
+            },
             Self::Other(message) => GitError::Other { repository, message },
         }
     }
@@ -100,7 +103,11 @@ pub fn command(args: &[&str]) -> Command {
         command.env(format!("GIT_CONFIG_KEY_{i}"), key).env(format!("GIT_CONFIG_VALUE_{i}"), value);
     }
     command.env("GIT_CONFIG_COUNT", settings.len().to_string());
-    command.env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "true").env("SSH_ASKPASS", "true").env("LC_ALL", "C.UTF-8");
+    command
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ASKPASS", "true")
+        .env("SSH_ASKPASS", "true")
+        .env("LC_ALL", "C.UTF-8");
     command.args(args).current_dir("/").kill_on_drop(true).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -118,4 +125,3 @@ pub async fn run(args: &[&str], patience: Duration) -> Result<Vec<u8>, Wrong> {
         Ok(Ok(output)) => Err(Wrong::read(&String::from_utf8_lossy(&output.stderr))),
     }
 }
-

@@ -44,7 +44,9 @@ impl Hook {
                 (false, BEGIN) => inside = true,
                 (true, END) => inside = false,
                 (true, _) => {
-                    hook.ours.extend(bare.strip_prefix(BEFORE).and_then(|l| l.strip_suffix(AFTER)).map(str::to_owned));
+                    hook.ours.extend(
+                        bare.strip_prefix(BEFORE).and_then(|l| l.strip_suffix(AFTER)).map(str::to_owned),
+                    );
                 }
                 (false, _) => hook.theirs.push_str(line),
             }
@@ -72,7 +74,8 @@ impl Hook {
         let Some(program) = self.shebang.strip_prefix("#!") else { return self.shebang.is_empty() };
         let mut words = program.split_whitespace();
         let first = words.next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-        let name = if first == "env" { words.find(|w| !w.starts_with('-')).unwrap_or_default() } else { first };
+        let name =
+            if first == "env" { words.find(|w| !w.starts_with('-')).unwrap_or_default() } else { first };
         ["sh", "bash", "dash", "ash", "ksh", "zsh"].contains(&name)
     }
 
@@ -143,7 +146,9 @@ pub async fn install(repository: &str, line: &str) -> Result<bool, GitError> {
         Ok(true)
     };
     match add() {
-        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => Ok(false),
+        Err(e) if matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) => {
+            Ok(false)
+        }
         done => done.map_err(|e| other(repository, &path, &e)),
     }
 }
@@ -183,7 +188,9 @@ mod tests {
     #[test]
     fn only_shells_are_shells() {
         let is_shell = |first: &str| Hook::parse(&format!("{first}\nx\n")).is_shell();
-        assert!(["#!/bin/sh", "#!/bin/bash -e", "#! /usr/bin/env -S zsh", "echo hello"].into_iter().all(is_shell));
+        assert!(
+            ["#!/bin/sh", "#!/bin/bash -e", "#! /usr/bin/env -S zsh", "echo hello"].into_iter().all(is_shell)
+        );
         assert!(!["#!/usr/bin/python3", "#!/usr/bin/env node", "#!"].into_iter().any(is_shell));
     }
 }

@@ -47,8 +47,14 @@ impl CommandGit {
             self.create(mirror).await?;
         }
         let folder = in_folder(mirror);
-        let mut args =
-            vec![folder.as_str(), "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
+        let mut args = vec![
+            folder.as_str(),
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+        ];
         if is_local(address) {
             args.push("--upload-pack=git -c safe.directory='*' upload-pack");
         }
@@ -61,7 +67,8 @@ impl CommandGit {
     }
 
     async fn lock(&self, mirror: &Path) -> Result<File, Wrong> {
-        let cannot = |e: io::Error| Wrong::Other(format!("the mirror {} cannot be locked: {e}", mirror.display()));
+        let cannot =
+            |e: io::Error| Wrong::Other(format!("the mirror {} cannot be locked: {e}", mirror.display()));
         fs::create_dir_all(self.data.mirrors()).map_err(cannot)?;
         let path = mirror.with_extension("lock");
         let file = File::options().create(true).truncate(false).write(true).open(path).map_err(cannot)?;
@@ -72,7 +79,9 @@ impl CommandGit {
                 return Err(cannot(error.into()));
             }
             if Instant::now() > deadline {
-                return Err(Wrong::Other("its mirror is being fetched by somebody else, for too long".into()));
+                return Err(Wrong::Other(
+                    "its mirror is being fetched by somebody else, for too long".into(),
+                ));
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(100));
@@ -82,13 +91,16 @@ impl CommandGit {
 
     /// A mirror appears whole or not at all.
     async fn create(&self, mirror: &Path) -> Result<(), Wrong> {
-        let cannot = |e: io::Error| Wrong::Other(format!("the mirror {} cannot be made: {e}", mirror.display()));
+        let cannot =
+            |e: io::Error| Wrong::Other(format!("the mirror {} cannot be made: {e}", mirror.display()));
         let new = tempfile::Builder::new().prefix(".new-").tempdir_in(self.data.mirrors()).map_err(cannot)?;
         let inside = new.path().join("mirror.git");
         let path = inside.to_string_lossy();
-        run(&["init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", &path], FETCH).await?;
+        run(&["init", "--quiet", "--bare", "--template=", "--initial-branch=main", "--", &path], FETCH)
+            .await?;
         let mut config = File::options().append(true).open(inside.join("config")).map_err(cannot)?;
-        io::Write::write_all(&mut config, b"[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n").map_err(cannot)?;
+        io::Write::write_all(&mut config, b"[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n")
+            .map_err(cannot)?;
         fs::rename(&inside, mirror).map_err(cannot)
     }
 }

@@ -68,7 +68,9 @@ async fn ls_remote(address: &str, options: &[&str], patterns: &[&str]) -> Result
 }
 
 fn advertised(text: &str) -> impl Iterator<Item = Advertised> + '_ {
-    text.lines().filter_map(|line| line.split_once('\t')).map(|(sha, name)| Advertised { sha: sha.into(), name: name.into() })
+    text.lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(sha, name)| Advertised { sha: sha.into(), name: name.into() })
 }
 
 /// `NoBranch`, or `Empty` when there is none at all.
@@ -136,7 +138,15 @@ async fn has(folder: &Path, commit: &str) -> bool {
 
 async fn commits(folder: &Path, limit: u32, revisions: &[&str]) -> Result<Vec<Commit>, Wrong> {
     let (folder, limit) = (in_folder(folder), format!("--max-count={limit}"));
-    let mut args = vec![folder.as_str(), "log", "--no-show-signature", "--no-color", "-z", &limit, "--format=%H%x1f%s%x1f%an"];
+    let mut args = vec![
+        folder.as_str(),
+        "log",
+        "--no-show-signature",
+        "--no-color",
+        "-z",
+        &limit,
+        "--format=%H%x1f%s%x1f%an",
+    ];
     args.push("--end-of-options");
     args.extend(revisions);
     args.push("--");
@@ -151,29 +161,40 @@ async fn commits(folder: &Path, limit: u32, revisions: &[&str]) -> Result<Vec<Co
 
 /// A word that Git may take for a revision and for nothing else.
 fn is_revision(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control() || ":^~?*[\\".contains(c))
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || ":^~?*[\\".contains(c))
 }
 
 #[async_trait]
 impl Git for CommandGit {
     async fn default_branch(&self, repository: &str) -> Result<String, GitError> {
         let address = address(repository);
-        let text = ls_remote(&address, &["--symref"], &["HEAD", "refs/heads/*"]).await.map_err(|w| w.of(repository))?;
-        let named = text.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
+        let text = ls_remote(&address, &["--symref"], &["HEAD", "refs/heads/*"])
+            .await
+            .map_err(|w| w.of(repository))?;
+        let named =
+            text.lines().find_map(|line| line.strip_prefix("ref: refs/heads/")?.strip_suffix("\tHEAD"));
         if let Some(branch) = named {
             return Ok(branch.to_owned());
         }
         // HEAD names a branch that is not there yet, or a commit: then the usual names, then any branch.
         let heads: Vec<String> =
             advertised(&text).filter_map(|r| Some(r.name.strip_prefix("refs/heads/")?.to_owned())).collect();
-        let usual = ["main", "master", "trunk"].into_iter().find(|name| heads.iter().any(|head| head == name));
+        let usual =
+            ["main", "master", "trunk"].into_iter().find(|name| heads.iter().any(|head| head == name));
         usual
             .map(str::to_owned)
             .or_else(|| heads.into_iter().next())
             .ok_or_else(|| GitError::Empty(without_password(repository)))
     }
 
-    async fn resolve(&self, repository: &str, branch: Option<&str>, commit: Option<&str>) -> Result<Commit, GitError> {
+    async fn resolve(
+        &self,
+        repository: &str,
+        branch: Option<&str>,
+        commit: Option<&str>,
+    ) -> Result<Commit, GitError> {
         let Some(commit) = commit else {
             let branch = match branch {
                 Some(branch) => branch.to_owned(),
@@ -182,7 +203,8 @@ impl Git for CommandGit {
             let sha = self.head(repository, &branch).await?;
             return self.resolve(repository, Some(&branch), Some(&sha)).await;
         };
-        let absent = || GitError::NoCommit { repository: without_password(repository), commit: commit.into() };
+        let absent =
+            || GitError::NoCommit { repository: without_password(repository), commit: commit.into() };
         if !is_revision(commit) {
             return Err(absent());
         }
@@ -192,7 +214,8 @@ impl Git for CommandGit {
             let (head, tag) = (format!("refs/heads/{commit}"), format!("refs/tags/{commit}"));
             let peeled = format!("{tag}^{{}}");
             let address = address(repository);
-            let text = ls_remote(&address, &[], &[&head, &tag, &peeled]).await.map_err(|w| w.of(repository))?;
+            let text =
+                ls_remote(&address, &[], &[&head, &tag, &peeled]).await.map_err(|w| w.of(repository))?;
             let found = |name: &str| advertised(&text).find(|r| r.name == name).map(|r| r.sha);
             if let Some(sha) = found(&peeled).or_else(|| found(&tag)).or_else(|| found(&head)) {
                 name = sha;
@@ -202,7 +225,9 @@ impl Git for CommandGit {
         }
         let folder = match branch {
             // One branch is cheaper to bring than all of them.
-            Some(branch) if git_folder(repository).is_none() => self.with_branch(repository, branch, &name).await?,
+            Some(branch) if git_folder(repository).is_none() => {
+                self.with_branch(repository, branch, &name).await?
+            }
             _ => None,
         };
         let folder = match folder {
@@ -225,7 +250,13 @@ impl Git for CommandGit {
         }
     }
 
-    async fn log(&self, repository: &str, from: Option<&str>, to: &str, limit: u32) -> Result<Vec<Commit>, GitError> {
+    async fn log(
+        &self,
+        repository: &str,
+        from: Option<&str>,
+        to: &str,
+        limit: u32,
+    ) -> Result<Vec<Commit>, GitError> {
         let folder = self.source(repository, to).await?;
         let without = match from {
             // What was replaced by a force push leaves no trace to count from; then the newest ones have to do.
@@ -238,9 +269,22 @@ impl Git for CommandGit {
 
     async fn files(&self, repository: &str, commit: &str) -> Result<Vec<String>, GitError> {
         let folder = self.source(repository, commit).await?;
-        let args = [&*in_folder(&folder), "ls-tree", "-r", "-z", "--name-only", "--full-tree", "--end-of-options", commit];
+        let args = [
+            &*in_folder(&folder),
+            "ls-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--full-tree",
+            "--end-of-options",
+            commit,
+        ];
         let out = run(&args, ASK).await.map_err(|w| w.of(repository))?;
-        Ok(String::from_utf8_lossy(&out).split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        Ok(String::from_utf8_lossy(&out)
+            .split('\0')
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect())
     }
 
     async fn read(
@@ -256,7 +300,9 @@ impl Git for CommandGit {
             let mut child = command(&[&in_folder(&folder), "cat-file", "blob", "--end-of-options", &name])
                 .stderr(Stdio::null())
                 .spawn()
-                .map_err(|e| Wrong::Other(format!("the program `git` could not be started: {e}")).of(repository))?;
+                .map_err(|e| {
+                    Wrong::Other(format!("the program `git` could not be started: {e}")).of(repository)
+                })?;
             let mut bytes = Vec::new();
             if let Some(out) = child.stdout.take() {
                 let mut out = out.take(LARGEST as u64);

@@ -74,7 +74,10 @@ async fn branches_commits_and_files_are_found_here_and_through_the_mirror() {
         assert_eq!(git.default_branch(&at).await.unwrap(), "main");
         let head = git.head(&at, "main").await.unwrap();
         let newest = git.resolve(&at, None, None).await.unwrap();
-        assert_eq!((newest.sha.as_str(), newest.message.as_str(), newest.author.as_str()), (&*head, "three", "Ada"));
+        assert_eq!(
+            (newest.sha.as_str(), newest.message.as_str(), newest.author.as_str()),
+            (&*head, "three", "Ada")
+        );
         assert_eq!(git.resolve(&at, Some("main"), Some(&head)).await.unwrap(), newest);
         assert_eq!(git.resolve(&at, None, Some(&head[..8])).await.unwrap(), newest);
         assert_eq!(git.resolve(&at, None, Some("main")).await.unwrap(), newest);
@@ -185,7 +188,10 @@ async fn somebody_elses_hook_goes_on_working() {
     let (git_, path, folder) = (&repository.git, repository.path(), repository.folder.path());
     let hook = folder.join("bare.git/hooks/post-receive");
     fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    let theirs = format!("#!/bin/sh\nset -eu\nwhile read -r old new ref; do echo \"$new\" >> '{}/theirs'; done\n", folder.display());
+    let theirs = format!(
+        "#!/bin/sh\nset -eu\nwhile read -r old new ref; do echo \"$new\" >> '{}/theirs'; done\n",
+        folder.display()
+    );
     fs::write(&hook, &theirs).unwrap();
     assert!(!git_.install_hook(&path, "true").await.unwrap(), "it is switched off and stays so");
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();

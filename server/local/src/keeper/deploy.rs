@@ -30,17 +30,27 @@ const KEPT: usize = 3;
 
 /// Where a deploy speaks to.
 #[derive(Debug, Clone)]
-pub struct Talk(pub mpsc::UnboundedSender<Answer>);
+pub struct Talk(mpsc::Sender<Answer>);
 
 impl Talk {
+    /// Into a channel.
+    pub fn new(to: mpsc::Sender<Answer>) -> Self {
+        Self(to)
+    }
+
+    /// The last word, which is not left out.
+    pub async fn end(self, end: End) {
+        let _ = self.0.send(Answer::Deployed(end)).await;
+    }
+
     /// In Seamless's own name.
     pub fn say(&self, text: impl Into<String>) {
         self.line(Stream::System, text.into());
     }
 
     fn line(&self, stream: Stream, text: String) {
-        // Whoever asked may be gone; after the switch the deploy goes on without listeners.
-        let _ = self.0.send(Answer::Line { stream, text });
+        // Whoever asked may be gone, or read too slowly: the deploy waits for nobody, and the version's log has it all.
+        let _ = self.0.try_send(Answer::Line { stream, text });
     }
 }
 
@@ -100,6 +110,8 @@ impl Shared {
             Some(port) if port == work.port => None,
             _ => Some(hold_port(self.address, work.port).map_err(End::Failed)?),
         };
+        // What a keeper that died in the middle of this very deploy has left.
+        proc::end(None, &mark(work.deployment), GRACE).await;
         self.unpack(work).await.map_err(End::Failed)?;
         let mut tail = Tail::new(self.place.log(work.deployment));
         let version = Version::start(&self.place, work.deployment, &work.launch, &work.neighbours)
@@ -209,7 +221,8 @@ impl Shared {
         upstream.close_idle();
         let open = upstream.in_flight();
         if open > 0 {
-            talk.say(format!("{name} still answers {open} requests; waiting for them."));
+            let (requests, them) = if open == 1 { ("request", "it") } else { ("requests", "them") };
+            talk.say(format!("{name} still answers {open} {requests}; waiting for {them}."));
             if tokio::time::timeout(DRAIN, upstream.drained()).await.is_err() {
                 talk.say(format!(
                     "{} requests did not finish within 30 s and are broken off.",

@@ -65,7 +65,7 @@ pub struct Shared {
     /// Why the stable port is not open although it should be.
     blocked: Mutex<Option<String>>,
     /// One deploy, or stop, at a time.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// Everything is to end.
     closing: CancellationToken,
 }
@@ -85,7 +85,7 @@ impl Shared {
             supervisor: Mutex::default(),
             listening: Mutex::default(),
             blocked: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             closing: CancellationToken::new(),
         })
     }
@@ -176,12 +176,15 @@ impl Shared {
         let live = self.state().live;
         let current = live.as_ref().map(|live| live.work.deployment);
         let process = live.as_ref().and_then(|live| live.process);
-        // Candidates that never became live, and old versions that were being stopped.
+        // Candidates that never became live, and old versions that were being stopped. No deploy until they are gone:
+        // it may be the same one again.
+        let turn = self.turn.clone().lock_owned().await;
+        let mut stray = Vec::new();
         for id in self.place.known() {
             let strays = proc::carriers(&mark(id));
             if Some(id) != current && !strays.is_empty() {
                 tracing::warn!(deployment = %id, "ends what an earlier keeper was about to stop");
-                tokio::spawn(async move { proc::end(None, &mark(id), GRACE).await });
+                stray.push(id);
             } else if let Some(serving) = process.filter(|p| Some(id) == current && p.id.lives()) {
                 // Started and never written down, because the keeper died in between.
                 let ours = proc::families(&[serving.id]);
@@ -191,6 +194,14 @@ impl Shared {
                     .for_each(|s| s.signal(rustix::process::Signal::KILL));
             }
         }
+        self.place.remove_unfinished();
+        tokio::spawn(async move {
+            futures::future::join_all(
+                stray.into_iter().map(async |id| proc::end(None, &mark(id), GRACE).await),
+            )
+            .await;
+            drop(turn);
+        });
         let Some(live) = live else { return };
         let work = Arc::new(live.work);
         let adopted = process.and_then(|started| Version::adopt(work.deployment, started));

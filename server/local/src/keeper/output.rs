@@ -73,6 +73,11 @@ impl Tail {
         lines
     }
 
+    /// Turns the log over when it outgrows everything that could be read of it.
+    pub fn turn_over(&self) {
+        let _ = turn_over(&self.path, LONGEST);
+    }
+
     /// The last line that says anything, of those handed out.
     pub fn last(&self) -> Option<&str> {
         self.last.as_deref()

@@ -22,6 +22,8 @@ use super::{
 
 /// A keeper that nobody asks anything and that keeps nothing ends after this.
 const BORED: Duration = Duration::from_secs(20);
+/// How many lines wait for a deployer who reads slowly.
+const BACKLOG: usize = 10_000;
 
 /// Serves requests until the keeper is told to end or has nothing to keep.
 pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {
@@ -91,7 +93,7 @@ async fn deploy(
 ) {
     let (mut from, mut to) = line.into_inner().into_split();
     let cancel = shared.closing.child_token();
-    let (say, mut said) = mpsc::unbounded_channel::<Answer>();
+    let (say, mut said) = mpsc::channel::<Answer>(BACKLOG);
     // The other side's silence is a wish to go on; its end of file a wish to stop.
     let listening = tokio::spawn({
         let cancel = cancel.clone();
@@ -110,14 +112,13 @@ async fn deploy(
             }
         }
     });
-    let talk = Talk(say);
+    let talk = Talk::new(say);
     let end = shared.deploy(work, &talk, &cancel).await;
     tracing::info!(?end, "a deploy is over");
     let nothing_live = shared.state().live.is_none() && end != End::Live;
-    let _ = talk.0.send(Answer::Deployed(end));
-    drop(talk);
     // A listener who does not read must not keep the keeper.
-    let _ = tokio::time::timeout(Duration::from_secs(10), speaking).await;
+    let last = async { tokio::join!(talk.end(end), speaking) };
+    let _ = tokio::time::timeout(Duration::from_secs(10), last).await;
     listening.abort();
     if nothing_live && shared.turn.try_lock().is_ok() {
         over.cancel();

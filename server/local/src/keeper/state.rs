@@ -83,6 +83,15 @@ impl Place {
         self.folder().join("logs").join(format!("{deployment}.log"))
     }
 
+    /// Removes what was being unpacked when a keeper died.
+    pub fn remove_unfinished(&self) {
+        for entry in fs::read_dir(self.versions()).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
     /// Removes all logs but the newest.
     pub fn prune_logs(&self, keep: usize) {
         let entries = fs::read_dir(self.folder().join("logs")).into_iter().flatten().flatten();

@@ -282,6 +282,7 @@ pub async fn healthy(
                 if !lines.is_empty() {
                     say(lines);
                 }
+                tail.turn_over();
             }
         }
     }

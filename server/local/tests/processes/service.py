@@ -31,8 +31,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         elif self.path == "/health":
             self.answer("health", int(os.environ.get("HEALTH", "200")))
-        elif self.path == "/slow":
-            time.sleep(1.5)
+        elif self.path.startswith("/until/"):
+            while not os.path.exists(self.path.removeprefix("/until")):
+                time.sleep(0.01)
             self.answer(VERSION)
         elif self.path == "/stream":
             self.send_response(200)

@@ -75,17 +75,23 @@ async fn no_request_fails() {
 async fn a_slow_request_is_waited_for() {
     let bench = Bench::new();
     bench.deploy(&bench.work("v0")).await.unwrap();
-    let port = bench.port;
-    let slow = tokio::spawn(async move { crate::bench::get(port, "/slow").await });
-    while bench.report().await.health != "healthy" {}
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let lines = bench.deploy(&bench.work("v1")).await.unwrap();
-    assert_eq!(slow.await.unwrap(), (200, "v0".into()));
-    assert!(
-        lines.iter().any(|line| line == "v000000 still answers 1 requests; waiting for them."),
-        "{lines:?}"
-    );
+    let sign = bench.folder.path().join("sign");
+    let (port, path) = (bench.port, format!("/until{}", sign.display()));
+    let mut slow = Client::open(port).await.unwrap();
+    let slow = tokio::spawn(async move { slow.get(&path).await });
+    let (log, next) = (LogSink::capture(), bench.work("v1"));
+    let deploying = tokio::spawn({
+        let (target, log) = (bench.target.clone(), log.clone());
+        async move { target.deploy(&next, &log, &CancellationToken::new()).await }
+    });
+    while !log.lines().iter().any(|line| line.text == "v000000 still answers 1 request; waiting for it.") {
+        assert!(!deploying.is_finished(), "it did not wait");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(bench.get("/").await.1, "v1");
+    std::fs::write(sign, "").unwrap();
+    assert_eq!(slow.await.unwrap().unwrap(), (200, "v0".into()));
+    deploying.await.unwrap().unwrap();
 }
 
 async fn an_unhealthy_version() {
