@@ -2,7 +2,10 @@
 //!
 //! Whatever happens, everything that was started is stopped.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+};
 
 use domain::protocol::{JobVariable, Launch};
 use futures::future::join_all;
@@ -10,7 +13,7 @@ use futures::future::join_all;
 use crate::{
     artifact,
     command::{self, Leftovers},
-    context::{Context, cannot, pairs},
+    context::{Context, cannot},
     reason::Failure,
     target::{Started, Target},
     work::{aside, told},
@@ -59,7 +62,12 @@ pub(crate) async fn perform(
     }
     let result = match failed {
         Some(reason) => Err(Failure::new(reason)),
-        None => test(stage, command, &folder, &started, &addresses).await,
+        None => {
+            // What the target says is right, should it have had to choose another port.
+            let told = addresses.iter().zip(&started).map(|(at, one)| (at.name.clone(), one.url.clone()));
+            let told: Vec<_> = told.collect();
+            test(stage, command, &folder, &told).await
+        }
     };
     stop(started).await;
     if result.is_ok() {
@@ -68,25 +76,15 @@ pub(crate) async fn perform(
     result
 }
 
-async fn test(
-    stage: &Context,
-    command: &str,
-    folder: &std::path::Path,
-    started: &[Started],
-    addresses: &[JobVariable],
-) -> Result<(), Failure> {
-    // What the target says is right, should it have had to choose another port.
-    let addresses: Vec<_> =
-        addresses.iter().zip(started).map(|(at, one)| JobVariable { value: one.url.clone(), ..at.clone() }).collect();
-    let extra: Vec<_> = pairs(&addresses).collect();
-    command::run(stage, &stage.folder(folder)?, command, &extra, Leftovers::Leave).await
+async fn test(stage: &Context, command: &str, folder: &Path, addresses: &[(String, String)]) -> Result<(), Failure> {
+    command::run(stage, &stage.folder(folder)?, command, addresses, Leftovers::Leave).await
 }
 
 async fn stop(started: Vec<Started>) {
     join_all(started.into_iter().map(|one| one.stop.stop())).await;
 }
 
-fn remove(folder: &std::path::Path) -> Result<(), Failure> {
+fn remove(folder: &Path) -> Result<(), Failure> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(cannot("remove", folder, &e)),
         _ => Ok(()),

@@ -1,0 +1,116 @@
+//! No line is lost, doubled or changed on its way, whatever the server does; and no secret gets into it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use domain::protocol::*;
+use runner::Ending;
+
+use crate::support::*;
+
+fn numbered(from: usize, to: usize) -> Vec<String> {
+    (from..=to).map(|i| format!("line {i}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_on_the_way() {
+    let server = Server::start().await;
+    let faults = [
+        Fault::Refuse,
+        Fault::LoseAnswer,
+        Fault::StoreAndFail,
+        Fault::Forget(3),
+        Fault::LoseAnswer,
+        Fault::Forget(1),
+        Fault::Refuse,
+        Fault::Refuse,
+        Fault::Forget(40),
+    ];
+    server.inner().faults.extend(faults);
+    // Several batches: a pause now and then.
+    let command = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; [ $((i%100)) = 0 ] && sleep 0.03; done; :";
+    server.succeeds(server.command(command)).await;
+    assert_eq!(server.printed(), numbered(1, 2000));
+    assert!(server.inner().faults.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_for_a_while() {
+    let server = Server::start().await;
+    let job = server.command("seq -f 'line %.0f' 1 100; until test -f go; do sleep 0.01; done; seq -f 'line %.0f' 101 60000; touch gone-on; sleep 0.3; seq -f 'line %.0f' 60001 60100");
+    let workspace = server.workspace(&job);
+    let credentials = server.offer(job);
+    let running = tokio::spawn(async move {
+        let target = Arc::new(FakeTarget::default());
+        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie).await
+    });
+    server.sees("line 100").await;
+    server.leave();
+    std::fs::write(workspace.join("go"), "").unwrap();
+    eventually("the end of the command", || workspace.join("gone-on").exists()).await;
+    tokio::time::sleep(Duration::from_millis(700)).await; // the outage itself
+    assert!(server.inner().lines.len() < 200, "the command went on without the server");
+    server.come_back().await;
+    assert_eq!(running.await.unwrap(), 0);
+    assert_eq!(server.printed(), numbered(1, 60100));
+    assert_eq!(server.inner().finishes.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_line_comes_at_once_and_a_stream_ten_times_a_second() {
+    let server = Server::start().await;
+    let job = server.command("echo first; sleep 1; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; sleep 0.01; done");
+    let start = Instant::now();
+    let running = {
+        let server = server.clone();
+        tokio::spawn(async move { server.succeeds(job).await })
+    };
+    server.sees("first").await;
+    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    running.await.unwrap();
+    let batches = server.inner().batches.clone();
+    assert!(batches.len() < 30, "{batches:?}");
+    let lines = server.inner().lines.clone();
+    assert_eq!(lines.len(), 102);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_do_not_get_into_the_log() {
+    let server = Server::start().await;
+    let mut job = server.command(
+        r#"echo "key $KEY."; printf %s "$KEY" | base64; printf s3cr; sleep 0.2; echo 'et/va+lue'; printf '%s\n' "$LINES"; echo $PIN; echo "{"; echo err $KEY >&2; echo $KEY | od -An -tx1 | tr -d ' \n'"#,
+    );
+    for (name, value) in [("KEY", "s3cret/va+lue"), ("LINES", "{\n  \"key\": \"abc\"\n}"), ("PIN", "1234")] {
+        job.variables.push(JobVariable { name: name.into(), value: value.into(), secret: true });
+    }
+    server.succeeds(job).await;
+    let mut printed = server.printed();
+    printed.retain(|l| !l.starts_with("err"));
+    assert_eq!(printed, ["key ******.", "******==", "******", "******", "1234", "{", "******0a"], "{}", server.log());
+    assert!(server.log().contains("err ******"));
+    assert!(server.log().contains("warning: the secret PIN is too short"), "{}", server.log());
+    let spool = std::fs::read_dir(server.data().join("stages")).unwrap().count();
+    assert_eq!(spool, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_server_makes_the_child_wait_and_loses_nothing() {
+    let server = Server::start().await;
+    // Longer than what may wait unsent.
+    server.succeeds(server.command("head -c 100000000 /dev/zero | tr '\\0' 'y' | fold -w 999")).await;
+    let bytes: usize = server.printed().iter().map(String::len).sum();
+    assert_eq!(bytes, 100_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_spool_goes_when_the_server_has_it_all() {
+    let server = Server::start().await;
+    let job = server.command("echo x");
+    let spool = runner::paths::Data::new(server.data()).stage(job.stage, job.attempt).join("spool");
+    let target = Arc::new(FakeTarget::default());
+    let (code, finish) = server.run_with(job, target, Ending::default()).await;
+    assert_eq!((code, finish.map(|f| f.lines)), (0, Some(2)));
+    assert!(!spool.exists());
+}

@@ -1,0 +1,9 @@
+//! The runner against a stand-in server, with real repositories and real processes.
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod logs;
+mod process;
+mod repositories;
+mod stages;
+mod support;
