@@ -221,7 +221,7 @@ impl Plan {
         let mut waiting = false;
         for &need in &planned.needs {
             match status_of(need) {
-                Some(s) if s.lets_pass() => {}
+                Some(s) if s.lets_pass() => waiting |= !self.passed(need, &status_of),
                 Some(Status::Failure) => return Next::Skip(format!("not run: {} failed", need.title())),
                 Some(Status::Cancelled) => return Next::Skip(format!("not run: {} was cancelled", need.title())),
                 _ => waiting = true,
@@ -235,6 +235,18 @@ impl Plan {
             return Next::Skip(format!("not run: {} {how}", culprit.kind.title()));
         }
         if waiting { Next::Wait } else { Next::Ready }
+    }
+
+    /// Whether a stage is behind us. One that is skipped is so only once everything before it is: it was skipped when the
+    /// run was made, and its followers wait for what it would have waited for.
+    fn passed(&self, kind: StageKind, status_of: &dyn Fn(StageKind) -> Option<Status>) -> bool {
+        match status_of(kind) {
+            Some(Status::Skipped) => {
+                self.stage(kind).is_none_or(|s| s.needs.iter().all(|need| self.passed(*need, status_of)))
+            }
+            Some(status) => status.lets_pass(),
+            None => false,
+        }
     }
 
     /// Where the run stands, from where its stages stand.
@@ -359,6 +371,29 @@ mod tests {
             _ => Some(Status::Idle),
         };
         assert_eq!(plan.next(K::IntegrationTest, status), Next::Skip("not run: Code Quality failed".into()));
+    }
+
+    #[test]
+    fn a_skipped_stage_hands_its_waiting_on() {
+        let mut s = full();
+        s.staging = false;
+        s.commands.integration_test = None;
+        let plan = Plan::make(&s, Trigger::Push, None);
+        let at = |build: Status| {
+            move |k: K| match k {
+                K::Prepare | K::CodeQuality | K::UnitTest => Some(Status::Success),
+                K::Build => Some(build),
+                K::IntegrationTest | K::DeployStaging => Some(Status::Skipped),
+                K::DeployProduction => Some(Status::Idle),
+            }
+        };
+        assert_eq!(plan.next(K::DeployProduction, at(Status::Idle)), Next::Wait);
+        assert_eq!(plan.next(K::DeployProduction, at(Status::InProgress)), Next::Wait);
+        assert_eq!(plan.next(K::DeployProduction, at(Status::Success)), Next::Ready);
+        assert_eq!(
+            plan.next(K::DeployProduction, at(Status::Failure)),
+            Next::Skip("not run: Build failed".into())
+        );
     }
 
     #[test]
