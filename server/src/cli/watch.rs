@@ -15,6 +15,16 @@ use serde_json::json;
 
 use super::client::Client;
 
+/// Prints a line; a reader that went away (`| head`) ends the command quietly instead of with a panic.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write;
+        if writeln!(std::io::stdout(), $($what)*).is_err() {
+            std::process::exit(0);
+        }
+    }};
+}
+
 fn mark(status: Status) -> &'static str {
     match status {
         Status::Idle => "·",
@@ -83,14 +93,14 @@ pub async fn connect(
         settings.name = name;
     }
     settings.auto_deploy = auto_deploy;
-    println!("{} at {}", found.runtime.as_deref().unwrap_or("No known runtime"), found.commit.short());
+    say!("{} at {}", found.runtime.as_deref().unwrap_or("No known runtime"), found.commit.short());
     for proposal in &found.proposals {
-        println!("  {:<26} {}  ({})", proposal.field, proposal.value, proposal.why);
+        say!("  {:<26} {}  ({})", proposal.field, proposal.value, proposal.why);
     }
     let service: Service = client.call(Method::POST, "/services", Some(&serde_json::to_value(settings)?)).await?;
-    println!("Connected {} ({})", service.settings.name, service.id);
-    println!("  production on port {}", service.settings.port.unwrap_or_default());
-    println!("  {}/services/{}", client.server, service.id);
+    say!("Connected {} ({})", service.settings.name, service.id);
+    say!("  production on port {}", service.settings.port.unwrap_or_default());
+    say!("  {}/services/{}", client.server, service.id);
     if run {
         return start_of(&client, &service, None, None, false).await;
     }
@@ -113,8 +123,8 @@ async fn start_of(
 ) -> anyhow::Result<i32> {
     let body = json!({ "commit": commit, "branch": branch });
     let run: Run = client.call(Method::POST, &format!("/services/{}/runs", service.id), Some(&body)).await?;
-    println!("Run {} of {} at {}", run.number, run.service.name, run.commit.short());
-    println!("  {}/runs/{}", client.server, run.id);
+    say!("Run {} of {} at {}", run.number, run.service.name, run.commit.short());
+    say!("  {}/runs/{}", client.server, run.id);
     if follow { watch(client, &run, None).await } else { Ok(0) }
 }
 
@@ -126,12 +136,12 @@ pub async fn logs(text: &str, follow: bool, only: Option<StageKind>) -> anyhow::
         return watch(&client, &run, only).await;
     }
     for stage in run.stages.iter().filter(|s| only.is_none_or(|k| s.kind == k) && s.attempt > 0) {
-        println!("== {} ({})", stage.kind.title(), stage.status);
+        say!("== {} ({})", stage.kind.title(), stage.status);
         let mut from = 0;
         loop {
             let page: LogPage = client.get(&format!("/stages/{}/log?from={from}&limit=10000", stage.id)).await?;
             for line in &page.lines {
-                println!("{}", line.text);
+                say!("{}", line.text);
             }
             if page.lines.is_empty() {
                 break;
@@ -182,7 +192,7 @@ async fn watch(client: &Client, run: &Run, only: Option<StageKind>) -> anyhow::R
                         let kind = kinds.get(&log.stage).copied();
                         if only.is_none() || only == kind {
                             for line in log.lines {
-                                println!("{}", line.text);
+                                say!("{}", line.text);
                             }
                         }
                     }
@@ -190,7 +200,7 @@ async fn watch(client: &Client, run: &Run, only: Option<StageKind>) -> anyhow::R
                     _ => {}
                 }
                 if current.status == Status::AwaitingApproval {
-                    println!("‖ waits for approval: {}/runs/{}", client.server, run.id);
+                    say!("‖ waits for approval: {}/runs/{}", client.server, run.id);
                     return Ok(0);
                 }
             }
@@ -217,7 +227,7 @@ pub async fn decide(text: &str, what: &str, comment: Option<String>) -> anyhow::
     let run = find(&client, text, Some(Status::AwaitingApproval)).await?;
     let body = json!({ "comment": comment });
     let run: Run = client.call(Method::POST, &format!("/runs/{}/{what}", run.id), Some(&body)).await?;
-    println!("Run {} of {}: {}", run.number, run.service.name, run.status);
+    say!("Run {} of {}: {}", run.number, run.service.name, run.status);
     Ok(0)
 }
 
@@ -226,7 +236,7 @@ pub async fn cancel(text: &str) -> anyhow::Result<i32> {
     let client = Client::find().await?;
     let run = find(&client, text, None).await?;
     let run: Run = client.call(Method::POST, &format!("/runs/{}/cancel", run.id), None).await?;
-    println!("Run {} of {} is ending", run.number, run.service.name);
+    say!("Run {} of {} is ending", run.number, run.service.name);
     Ok(0)
 }
 
@@ -243,7 +253,7 @@ pub async fn rollback(name: &str, environment: EnvironmentName, to: Option<Strin
     let target = found.with_context(|| format!("{name} has no such deployment in {environment} to go back to"))?;
     let body = json!({ "environment": environment, "deployment": target.id });
     let run: Run = client.call(Method::POST, &format!("/services/{}/rollback", service.id), Some(&body)).await?;
-    println!("Rolling {name} back to {} in {environment}; automatic deploys wait until resumed", target.commit.short());
+    say!("Rolling {name} back to {} in {environment}; automatic deploys wait until resumed", target.commit.short());
     watch(&client, &run, None).await
 }
 
@@ -252,24 +262,24 @@ pub async fn status(text: Option<String>) -> anyhow::Result<i32> {
     let client = Client::find().await?;
     if let Some(text) = text {
         let run = find(&client, &text, None).await?;
-        println!("{} run {} of {}: {} ({})", mark(run.status), run.number, run.service.name, run.status, run.commit.short());
+        say!("{} run {} of {}: {} ({})", mark(run.status), run.number, run.service.name, run.status, run.commit.short());
         if let Some(reason) = &run.reason {
-            println!("  {reason}");
+            say!("  {reason}");
         }
         for stage in &run.stages {
             let took = stage.duration_ms.map(in_words).unwrap_or_default();
-            println!("  {} {:<21} {took:<9} {}", mark(stage.status), stage.kind.title(), stage.reason.as_deref().unwrap_or(""));
+            say!("  {} {:<21} {took:<9} {}", mark(stage.status), stage.kind.title(), stage.reason.as_deref().unwrap_or(""));
         }
         return Ok(0);
     }
     let rows: Page<EnvironmentRow> = client.get("/environments").await?;
-    println!("{:<20} {:<22} {:<22}", "SERVICE", "STAGING", "PRODUCTION");
+    say!("{:<20} {:<22} {:<22}", "SERVICE", "STAGING", "PRODUCTION");
     for row in rows.items {
         let show = |s: &domain::view::EnvironmentState| match &s.commit {
             Some(commit) => format!("{} {}", commit.short(), s.health),
             None => "-".into(),
         };
-        println!("{:<20} {:<22} {:<22}", row.service.name, show(&row.staging), show(&row.production));
+        say!("{:<20} {:<22} {:<22}", row.service.name, show(&row.staging), show(&row.production));
     }
     Ok(0)
 }

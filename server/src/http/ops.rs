@@ -18,6 +18,13 @@ pub fn router() -> Router<App> {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/badge/{service}", get(badge))
+        .route("/docs/errors", get(errors))
+}
+
+/// What the `type` of every problem points to.
+async fn errors() -> Response {
+    let text = include_str!("../../../docs/errors.md");
+    ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response()
 }
 
 async fn ready(State(app): State<App>) -> Response {
