@@ -114,13 +114,13 @@ impl Control {
         let commit = git.resolve(repository, Some(&branch), None).await.map_err(at)?;
         let files = git.files(repository, &commit.sha).await.map_err(at)?;
         let read = git.read(repository, &commit.sha, &detect::wanted(&files)).await.map_err(at)?;
-        let name = name_of(repository);
-        let found = detect::propose(&name, &files, &read);
-        let mut settings = ServiceSettings::new(name, repository);
+        let found = detect::propose(&name_of(repository), &files, &read);
+        let mut settings = ServiceSettings::new(found.name, repository);
         settings.branch = Some(branch);
         settings.commands = found.commands;
         settings.health_path = found.health_path;
         settings.dockerfile = found.dockerfile;
+        settings.context = found.context;
         Ok(Detected { runtime: found.runtime, settings, proposals: found.proposals, commit })
     }
 
