@@ -88,7 +88,7 @@ pub fn shell(site: &Site) -> impl IntoView + use<> {
                 <link rel="preload" href=inter r#as="font" r#type="font/woff2" crossorigin="anonymous"/>
                 <link rel="preload" href=mono r#as="font" r#type="font/woff2" crossorigin="anonymous"/>
                 <link rel="stylesheet" href=css/>
-                <link rel="modulepreload" href=js crossorigin=nonce.clone()/>
+                <link rel="modulepreload" href=js/>
                 <link rel="preload" href=wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
                 <script type="module" nonce=nonce>{wake}</script>
                 <MetaTags/>

@@ -51,7 +51,12 @@ fn table(name: &'static str, columns: Vec<ColumnDef>) -> TableCreateStatement {
     table
 }
 
-fn index(name: &'static str, on: &'static str, columns: &[&'static str], unique: bool) -> IndexCreateStatement {
+fn index(
+    name: &'static str,
+    on: &'static str,
+    columns: &[&'static str],
+    unique: bool,
+) -> IndexCreateStatement {
     let mut index = Index::create();
     index.name(name).table(Alias::new(on));
     for column in columns {
@@ -209,16 +214,33 @@ fn tables() -> Vec<TableCreateStatement> {
                 big_null("handled_at"),
             ],
         ),
-        table("event", vec![seq, text_null("run_id"), text_null("service_id"), text("kind"), text("payload"), big("at")]),
+        table(
+            "event",
+            vec![seq, text_null("run_id"), text_null("service_id"), text("kind"), text("payload"), big("at")],
+        ),
         chunk,
         table(
             "session",
-            vec![id(), text("token_hash"), text("user_name"), text("agent"), big("created_at"), big("expires_at")],
+            vec![
+                id(),
+                text("token_hash"),
+                text("user_name"),
+                text("agent"),
+                big("created_at"),
+                big("expires_at"),
+            ],
         ),
         table("login_link", vec![token_hash, big("created_at"), big("expires_at"), big_null("used_at")]),
         table(
             "api_token",
-            vec![id(), text("name"), text("token_hash"), big("created_at"), big_null("expires_at"), big_null("used_at")],
+            vec![
+                id(),
+                text("name"),
+                text("token_hash"),
+                big("created_at"),
+                big_null("expires_at"),
+                big_null("used_at"),
+            ],
         ),
     ]
 }

@@ -48,14 +48,17 @@ impl Config {
         let data = std::path::absolute(&data).unwrap_or(data);
         let listen = get("SEAMLESS_LISTEN").unwrap_or_else(|| "127.0.0.1:3000".into());
         let listen: SocketAddr = listen.parse().unwrap_or_else(|_| {
-            problems.push(format!("SEAMLESS_LISTEN is {listen:?}: give address and port, such as 127.0.0.1:3000"));
+            problems.push(format!(
+                "SEAMLESS_LISTEN is {listen:?}: give address and port, such as 127.0.0.1:3000"
+            ));
             SocketAddr::from(([127, 0, 0, 1], 3000))
         });
         let url = get("SEAMLESS_URL").unwrap_or_else(|| format!("http://{listen}"));
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             problems.push(format!("SEAMLESS_URL is {url:?}: it must begin with http:// or https://"));
         }
-        let database = get("DATABASE_URL").unwrap_or_else(|| format!("sqlite:{}", data.join("seamless.db").display()));
+        let database =
+            get("DATABASE_URL").unwrap_or_else(|| format!("sqlite:{}", data.join("seamless.db").display()));
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|p| database.starts_with(p)) {
             problems.push("DATABASE_URL must begin with sqlite: or postgres://".into());
         }
@@ -71,7 +74,10 @@ impl Config {
         };
         let engine = get("SEAMLESS_ENGINE");
         if engine.as_deref().is_some_and(|e| e != "local") {
-            problems.push(format!("SEAMLESS_ENGINE is {:?}: only `local` is there yet", engine.unwrap_or_default()));
+            problems.push(format!(
+                "SEAMLESS_ENGINE is {:?}: only `local` is there yet",
+                engine.unwrap_or_default()
+            ));
         }
         if let Err(e) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&data) {
             problems.push(format!("SEAMLESS_DATA: {} cannot be made: {e}", data.display()));
@@ -80,7 +86,9 @@ impl Config {
             bail!("the settings cannot be used:\n  - {}", problems.join("\n  - "));
         }
         let key = match get("SEAMLESS_SECRET_KEY") {
-            Some(key) if key.len() < 16 => bail!("SEAMLESS_SECRET_KEY is too short: give at least 16 random characters"),
+            Some(key) if key.len() < 16 => {
+                bail!("SEAMLESS_SECRET_KEY is too short: give at least 16 random characters")
+            }
             Some(key) => key.into(),
             None => key_file(&data.join("secret.key"))?,
         };
@@ -88,14 +96,26 @@ impl Config {
             Some(site) => site.into(),
             None => default_site(),
         };
-        Ok(Self { data, listen, url: url.trim_end_matches('/').to_owned(), database: database.into(), key, slots, site })
+        Ok(Self {
+            data,
+            listen,
+            url: url.trim_end_matches('/').to_owned(),
+            database: database.into(),
+            key,
+            slots,
+            site,
+        })
     }
 
     /// How runners on this machine reach the server, whatever browsers use.
     pub fn local_url(&self) -> String {
         let mut at = self.listen;
         if at.ip().is_unspecified() {
-            at.set_ip(if at.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+            at.set_ip(if at.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
         }
         format!("http://{at}")
     }

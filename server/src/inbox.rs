@@ -44,7 +44,8 @@ impl Inbox {
     /// Leaves a hook under its GUID.
     pub fn leave(&self, guid: &str, left: &Left) -> std::io::Result<()> {
         let draft = self.folder.join(format!(".{guid}"));
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         file.write_all(&serde_json::to_vec(left)?)?;
         file.sync_all()?;
         fs::rename(&draft, self.folder.join(format!("{guid}.json")))?;

@@ -11,10 +11,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::Config,
-    tour,
     http::{self, App, Site},
     inbox::Inbox,
-    workers,
+    tour, workers,
 };
 
 /// The address of the server that uses a data folder, for hooks and the command line.
@@ -22,7 +21,10 @@ pub const ADDRESS_FILE: &str = "server.url";
 
 /// The use cases over this machine's own parts.
 pub async fn control(config: &Config) -> anyhow::Result<Control> {
-    let store = Store::open(config.database.expose_secret()).await.map_err(with_causes).context("the database cannot be opened")?;
+    let store = Store::open(config.database.expose_secret())
+        .await
+        .map_err(with_causes)
+        .context("the database cannot be opened")?;
     let ports = local_ports(config)?;
     let limits = Limits { slots: config.slots, ..Limits::default() };
     let control = Control::new(store, &config.key, ports, limits, Some(hook_command(&config.data)?));
@@ -59,7 +61,10 @@ fn quoted(path: &Path) -> String {
 pub async fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     let listener = TcpListener::bind(config.listen).await.with_context(|| {
-        format!("cannot listen on {}: is another server running there? Set SEAMLESS_LISTEN to another address", config.listen)
+        format!(
+            "cannot listen on {}: is another server running there? Set SEAMLESS_LISTEN to another address",
+            config.listen
+        )
     })?;
     let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
     let control = control(&config).await?;
@@ -101,7 +106,8 @@ pub async fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
         ending.cancel();
     });
     let ending = shutdown.clone();
-    let server = axum::serve(listener, http::router(app)).with_graceful_shutdown(async move { ending.cancelled().await });
+    let server = axum::serve(listener, http::router(app))
+        .with_graceful_shutdown(async move { ending.cancelled().await });
     tokio::select! {
         served = server => served?,
         // A request that hangs must not keep the server from ending.

@@ -25,7 +25,11 @@ pub async fn connect(control: &Control, data: &Path) -> anyhow::Result<()> {
     let known = control.services().await?;
     for service in demo_services() {
         if let Some(program) = service.missing() {
-            tracing::warn!(service = service.name, program, "this service of the demo needs a program that is not here");
+            tracing::warn!(
+                service = service.name,
+                program,
+                "this service of the demo needs a program that is not here"
+            );
             continue;
         }
         let repository = service.repository(data);

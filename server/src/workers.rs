@@ -12,27 +12,41 @@ use crate::inbox;
 pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shutdown: &CancellationToken) {
     let nudges = control.nudges().clone();
     let c = control.clone();
-    spawn(tracker, shutdown, "intake", Duration::from_secs(2), {
-        let nudges = nudges.clone();
+    spawn(
+        tracker,
+        shutdown,
+        "intake",
+        Duration::from_secs(2),
+        {
+            let nudges = nudges.clone();
+            move || {
+                let nudges = nudges.clone();
+                async move { nudges.wait_intake().await }
+            }
+        },
+        move || {
+            let (control, inbox) = (c.clone(), inbox.clone());
+            async move {
+                inbox.take_in(&control).await?;
+                control.intake().await.map(drop)
+            }
+        },
+    );
+    let c = control.clone();
+    spawn(
+        tracker,
+        shutdown,
+        "dispatch",
+        Duration::from_secs(1),
         move || {
             let nudges = nudges.clone();
-            async move { nudges.wait_intake().await }
-        }
-    }, move || {
-        let (control, inbox) = (c.clone(), inbox.clone());
-        async move {
-            inbox.take_in(&control).await?;
-            control.intake().await.map(drop)
-        }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "dispatch", Duration::from_secs(1), move || {
-        let nudges = nudges.clone();
-        async move { nudges.wait_dispatch().await }
-    }, move || {
-        let control = c.clone();
-        async move { control.dispatch().await.map(drop) }
-    });
+            async move { nudges.wait_dispatch().await }
+        },
+        move || {
+            let control = c.clone();
+            async move { control.dispatch().await.map(drop) }
+        },
+    );
     let c = control.clone();
     spawn(tracker, shutdown, "reconcile", Duration::from_secs(2), never, move || {
         let control = c.clone();
@@ -93,7 +107,11 @@ fn spawn<N, NF, W, WF>(
     tracker.spawn(async move {
         loop {
             if let Err(error) = work().await {
-                tracing::error!(worker = name, error = &error as &dyn std::error::Error, "a look failed; it is made again");
+                tracing::error!(
+                    worker = name,
+                    error = &error as &dyn std::error::Error,
+                    "a look failed; it is made again"
+                );
                 metrics::counter!("seamless_worker_failures_total", "worker" => name).increment(1);
             }
             tokio::select! {

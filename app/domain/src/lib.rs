@@ -15,5 +15,5 @@ pub mod view;
 
 pub use id::*;
 pub use stage::{EnvironmentName, StageKind};
-pub use status::{Status, StageEvent};
+pub use status::{StageEvent, Status};
 pub use time::Timestamp;

@@ -31,8 +31,13 @@ pub enum Trigger {
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Trigger; 5] =
-        [Trigger::Push, Trigger::PullRequestOpened, Trigger::PullRequestSynchronized, Trigger::Manual, Trigger::Rollback];
+    pub const ALL: [Trigger; 5] = [
+        Trigger::Push,
+        Trigger::PullRequestOpened,
+        Trigger::PullRequestSynchronized,
+        Trigger::Manual,
+        Trigger::Rollback,
+    ];
 
     /// The name on the wire and in the database.
     pub fn as_str(self) -> &'static str {
@@ -139,7 +144,9 @@ impl Plan {
             context: settings.context.clone(),
         });
         let kinds: Vec<K> = match (trigger, rollback) {
-            (Trigger::Rollback, environment) => vec![environment.unwrap_or(EnvironmentName::Production).stage()],
+            (Trigger::Rollback, environment) => {
+                vec![environment.unwrap_or(EnvironmentName::Production).stage()]
+            }
             (t, _) if t.is_pull_request() => vec![K::Prepare, K::CodeQuality, K::UnitTest],
             _ => K::ALL.into(),
         };
@@ -151,7 +158,9 @@ impl Plan {
                     _ if trigger == Trigger::Rollback => None,
                     K::Prepare => None,
                     K::Build if launch.is_some() => None,
-                    K::DeployStaging if !settings.staging => Some("staging is off for this service".to_owned()),
+                    K::DeployStaging if !settings.staging => {
+                        Some("staging is off for this service".to_owned())
+                    }
                     K::DeployStaging | K::DeployProduction if launch.is_none() => {
                         Some("no start command: nothing to deploy".to_owned())
                     }
@@ -173,7 +182,10 @@ impl Plan {
                     kind,
                     needs: needs.iter().copied().filter(|k| kinds.contains(k)).collect(),
                     command,
-                    gate: kind == K::DeployProduction && trigger != Trigger::Rollback && !settings.auto_deploy && skip.is_none(),
+                    gate: kind == K::DeployProduction
+                        && trigger != Trigger::Rollback
+                        && !settings.auto_deploy
+                        && skip.is_none(),
                     skip,
                     timeout_s: settings.stage_timeout_s,
                 }
@@ -186,11 +198,13 @@ impl Plan {
     #[must_use]
     pub fn without(mut self, done: &Done) -> Plan {
         let reason = format!("succeeded in run {}", done.run);
-        let keep = |kind: StageKind| done.stages.contains(&kind) && (kind != StageKind::Build || done.artifact);
+        let keep =
+            |kind: StageKind| done.stages.contains(&kind) && (kind != StageKind::Build || done.artifact);
         // An artifact that is gone must be built anew; what was tested or deployed from it is then done again too.
         let artifact_kept = keep(StageKind::Build) || self.skips(StageKind::Build);
         for stage in &mut self.stages {
-            let kept = keep(stage.kind) && (stage.kind.ordinal() <= StageKind::Build.ordinal() || artifact_kept);
+            let kept =
+                keep(stage.kind) && (stage.kind.ordinal() <= StageKind::Build.ordinal() || artifact_kept);
             if stage.skip.is_none() && stage.kind != StageKind::Prepare && kept {
                 stage.skip = Some(reason.clone());
                 stage.gate = false;
@@ -198,7 +212,8 @@ impl Plan {
         }
         let workspace = [StageKind::CodeQuality, StageKind::UnitTest, StageKind::Build];
         let needed = self.stages.iter().any(|s| workspace.contains(&s.kind) && s.skip.is_none());
-        if !needed && keep(StageKind::Prepare)
+        if !needed
+            && keep(StageKind::Prepare)
             && let Some(prepare) = self.stages.iter_mut().find(|s| s.kind == StageKind::Prepare)
         {
             prepare.skip = Some(reason);
@@ -223,15 +238,20 @@ impl Plan {
             match status_of(need) {
                 Some(s) if s.lets_pass() => waiting |= !self.passed(need, &status_of),
                 Some(Status::Failure) => return Next::Skip(format!("not run: {} failed", need.title())),
-                Some(Status::Cancelled) => return Next::Skip(format!("not run: {} was cancelled", need.title())),
+                Some(Status::Cancelled) => {
+                    return Next::Skip(format!("not run: {} was cancelled", need.title()));
+                }
                 _ => waiting = true,
             }
         }
         // What was skipped because of a failure before it does not let its followers pass.
-        if let Some(culprit) = self.stages.iter().find(|s| {
-            s.kind < kind && matches!(status_of(s.kind), Some(Status::Failure | Status::Cancelled))
-        }) {
-            let how = if status_of(culprit.kind) == Some(Status::Failure) { "failed" } else { "was cancelled" };
+        if let Some(culprit) = self
+            .stages
+            .iter()
+            .find(|s| s.kind < kind && matches!(status_of(s.kind), Some(Status::Failure | Status::Cancelled)))
+        {
+            let how =
+                if status_of(culprit.kind) == Some(Status::Failure) { "failed" } else { "was cancelled" };
             return Next::Skip(format!("not run: {} {how}", culprit.kind.title()));
         }
         if waiting { Next::Wait } else { Next::Ready }
@@ -269,7 +289,11 @@ impl Plan {
         if any(Status::AwaitingApproval) {
             return Status::AwaitingApproval;
         }
-        if any(Status::Success) || any(Status::Failure) || any(Status::Cancelled) { Status::InProgress } else { Status::Idle }
+        if any(Status::Success) || any(Status::Failure) || any(Status::Cancelled) {
+            Status::InProgress
+        } else {
+            Status::Idle
+        }
     }
 }
 
@@ -313,7 +337,10 @@ mod tests {
         let plan = Plan::make(&full(), Trigger::Push, None);
         assert_eq!(plan.stages.iter().map(|s| s.kind).collect::<Vec<_>>(), K::ALL);
         assert_eq!(skips(&plan), []);
-        assert_eq!(plan.stages.iter().filter(|s| s.gate).map(|s| s.kind).collect::<Vec<_>>(), [K::DeployProduction]);
+        assert_eq!(
+            plan.stages.iter().filter(|s| s.gate).map(|s| s.kind).collect::<Vec<_>>(),
+            [K::DeployProduction]
+        );
         assert_eq!(plan.stage(K::Build).map(|s| s.needs.clone()), Some(vec![K::CodeQuality, K::UnitTest]));
     }
 
@@ -331,9 +358,15 @@ mod tests {
     #[test]
     fn pull_requests_get_the_checks_and_rollbacks_the_deploy() {
         let checks = Plan::make(&full(), Trigger::PullRequestOpened, None);
-        assert_eq!(checks.stages.iter().map(|s| s.kind).collect::<Vec<_>>(), [K::Prepare, K::CodeQuality, K::UnitTest]);
+        assert_eq!(
+            checks.stages.iter().map(|s| s.kind).collect::<Vec<_>>(),
+            [K::Prepare, K::CodeQuality, K::UnitTest]
+        );
         let rollback = Plan::make(&full(), Trigger::Rollback, Some(EnvironmentName::Staging));
-        assert_eq!(rollback.stages.iter().map(|s| (s.kind, s.gate, s.needs.len())).collect::<Vec<_>>(), [(K::DeployStaging, false, 0)]);
+        assert_eq!(
+            rollback.stages.iter().map(|s| (s.kind, s.gate, s.needs.len())).collect::<Vec<_>>(),
+            [(K::DeployStaging, false, 0)]
+        );
     }
 
     #[test]
@@ -354,9 +387,13 @@ mod tests {
 
     #[test]
     fn a_rerun_from_the_failure_keeps_what_succeeded() {
-        let done = Done { run: 7, stages: vec![K::Prepare, K::CodeQuality, K::UnitTest, K::Build], artifact: true };
+        let done =
+            Done { run: 7, stages: vec![K::Prepare, K::CodeQuality, K::UnitTest, K::Build], artifact: true };
         let plan = Plan::make(&full(), Trigger::Push, None).without(&done);
-        assert_eq!(skips(&plan).iter().map(|s| s.0).collect::<Vec<_>>(), [K::Prepare, K::CodeQuality, K::UnitTest, K::Build]);
+        assert_eq!(
+            skips(&plan).iter().map(|s| s.0).collect::<Vec<_>>(),
+            [K::Prepare, K::CodeQuality, K::UnitTest, K::Build]
+        );
         let lost = Plan::make(&full(), Trigger::Push, None).without(&Done { artifact: false, ..done });
         assert_eq!(skips(&lost).iter().map(|s| s.0).collect::<Vec<_>>(), [K::CodeQuality, K::UnitTest]);
     }
@@ -401,7 +438,9 @@ mod tests {
         let at = |statuses: &[Status]| {
             Plan::run_status(&K::ALL.into_iter().zip(statuses.iter().copied()).collect::<Vec<_>>())
         };
-        use Status::{AwaitingApproval as A, Failure as F, Idle as I, InProgress as P, Skipped as S, Success as O};
+        use Status::{
+            AwaitingApproval as A, Failure as F, Idle as I, InProgress as P, Skipped as S, Success as O,
+        };
         assert_eq!(at(&[I, S, S, I]), I);
         assert_eq!(at(&[O, I, I, I]), P);
         assert_eq!(at(&[O, O, O, A]), A);

@@ -262,9 +262,14 @@ impl ServiceSettings {
             say("repository", "must not start with a hyphen or hold line breaks".into());
         }
         if let Some(branch) = &self.branch
-            && (branch.is_empty() || branch.starts_with('-') || branch.contains(|c: char| c.is_whitespace() || c.is_control()))
+            && (branch.is_empty()
+                || branch.starts_with('-')
+                || branch.contains(|c: char| c.is_whitespace() || c.is_control()))
         {
-            say("branch", "give a branch name such as `main`, or leave it out for the repository's default".into());
+            say(
+                "branch",
+                "give a branch name such as `main`, or leave it out for the repository's default".into(),
+            );
         }
         if let Some(path) = &self.health_path
             && !path.starts_with('/')
@@ -288,7 +293,10 @@ impl ServiceSettings {
         if let (Some(a), Some(b)) = (self.port, self.environments.production.port)
             && a != b
         {
-            say("environments.production.port", "differs from `port`; they are the same setting, so give one of them".into());
+            say(
+                "environments.production.port",
+                "differs from `port`; they are the same setting, so give one of them".into(),
+            );
         }
         for (field, seconds, most) in [
             ("stage_timeout_s", self.stage_timeout_s, 24 * 3600),
@@ -310,10 +318,18 @@ impl ServiceSettings {
                 let name_ok = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
                     && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
                 if !name_ok {
-                    say(&field, "a variable's name is letters, digits and underscores, not starting with a digit".into());
+                    say(
+                        &field,
+                        "a variable's name is letters, digits and underscores, not starting with a digit"
+                            .into(),
+                    );
                 }
                 if name == "PORT" || name.starts_with("SEAMLESS_") {
-                    say(&field, "PORT and names that start with SEAMLESS_ are set by Seamless; choose another name".into());
+                    say(
+                        &field,
+                        "PORT and names that start with SEAMLESS_ are set by Seamless; choose another name"
+                            .into(),
+                    );
                 }
                 let (value, secret) = match variable {
                     Variable::Plain(value) => (Some(value), false),
@@ -323,7 +339,12 @@ impl ServiceSettings {
                     say(&field, "must not hold a NUL character".into());
                 }
                 if secret && value.is_some_and(|v| v.chars().count() < SHORTEST_SECRET) {
-                    say(&field, format!("a secret under {SHORTEST_SECRET} characters cannot be masked in logs; use a longer one"));
+                    say(
+                        &field,
+                        format!(
+                            "a secret under {SHORTEST_SECRET} characters cannot be masked in logs; use a longer one"
+                        ),
+                    );
                 }
             }
         }
@@ -342,15 +363,22 @@ mod tests {
         settings.port = Some(80);
         settings.context = Some("../etc".into());
         settings.variables.insert("PORT".into(), Variable::Plain("1".into()));
-        settings.variables.insert("KEY".into(), Variable::Secret(SecretVariable { value: Some("abc".into()), secret: true }));
+        settings.variables.insert(
+            "KEY".into(),
+            Variable::Secret(SecretVariable { value: Some("abc".into()), secret: true }),
+        );
         let fields: Vec<_> = settings.problems().into_iter().map(|p| p.field).collect();
-        assert_eq!(fields, ["name", "repository", "health_path", "context", "port", "variables.KEY", "variables.PORT"]);
+        assert_eq!(
+            fields,
+            ["name", "repository", "health_path", "context", "port", "variables.KEY", "variables.PORT"]
+        );
         assert_eq!(ServiceSettings::new("orders", "/srv/orders.git").problems(), []);
     }
 
     #[test]
     fn unknown_fields_are_refused() {
-        let refused = serde_json::from_str::<ServiceSettings>(r#"{"name":"a","repository":"b","comands":{}}"#);
+        let refused =
+            serde_json::from_str::<ServiceSettings>(r#"{"name":"a","repository":"b","comands":{}}"#);
         assert!(refused.is_err_and(|e| e.to_string().contains("comands")));
     }
 }

@@ -83,7 +83,10 @@ mod tests {
     #[test]
     fn three_decimals_always() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!("2026-01-31T12:00:00.5+01:00".parse::<Timestamp>().map(|t| t.to_string()), Ok("2026-01-31T11:00:00.500Z".into()));
+        assert_eq!(
+            "2026-01-31T12:00:00.5+01:00".parse::<Timestamp>().map(|t| t.to_string()),
+            Ok("2026-01-31T11:00:00.500Z".into())
+        );
     }
 
     #[test]

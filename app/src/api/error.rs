@@ -9,7 +9,7 @@ use leptos::server_fn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::form::ServiceForm;
+use crate::{form::ServiceForm, text::words};
 
 /// Why it was not done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -30,13 +30,13 @@ pub struct ApiError {
 impl ApiError {
     /// An error of a status.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), fields: Vec::new(), form: None }
+        Self { status, message: words::sentence(&message.into()), fields: Vec::new(), form: None }
     }
 
     /// Wrong fields.
     pub fn invalid(fields: Vec<FieldError>) -> Self {
         let message = match fields.as_slice() {
-            [one] => format!("One thing needs a change: {}", one.message),
+            [one] => words::sentence(&one.message),
             _ => format!("{} things need a change; each is marked below.", fields.len()),
         };
         Self { status: 422, message, fields, form: None }

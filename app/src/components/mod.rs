@@ -18,4 +18,4 @@ pub use icon::Icon;
 pub use icon::Sprite;
 pub use marks::{Ahead, Face, Sha, StatusMark, StatusPill, look};
 pub use notice::{Failure, Hint, Loading, Refused};
-pub use seam::{Seam, progress};
+pub use seam::{Seam, ended_badly, progress};

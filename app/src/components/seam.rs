@@ -18,6 +18,11 @@ pub fn progress(stage: &Stage, now: domain::Timestamp) -> i64 {
     }
 }
 
+/// Whether it kept those after it from running.
+pub fn ended_badly(stage: &Stage) -> bool {
+    matches!(stage.status, Status::Failure | Status::Cancelled)
+}
+
 /// What the seam says to those who do not see it.
 fn label(run: &Run) -> String {
     let done = run.stages.iter().filter(|s| s.status.lets_pass()).count();
@@ -44,6 +49,8 @@ pub fn Seam(
     let stitches = StageKind::ALL.map(|kind| {
         let class = move || {
             run.with(|r| match r.stage(kind).map(|s| s.status) {
+                // What a failure kept from running was not left out on purpose.
+                Some(Status::Skipped) if r.stages.iter().any(|s| s.kind < kind && ended_badly(s)) => "",
                 None | Some(Status::Skipped) => "skip",
                 Some(Status::Success) => "ok",
                 Some(Status::Failure) => "bad",

@@ -9,6 +9,8 @@ use domain::live::LiveEvent;
 
 /// How the stream is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+// A server never connects, so it only ever sees the first.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code))]
 pub enum Link {
     /// Not asked for, or it ended because nothing more will come.
     #[default]

@@ -11,10 +11,7 @@ use domain::{
 pub fn ago(now: Timestamp, at: Timestamp) -> String {
     match short(now.since(at)) {
         span if span == "now" => span,
-        span if now.since(at) > 60 * DAY => {
-            let _ = span;
-            day(at)
-        }
+        _ if now.since(at) > 60 * DAY => day(at),
         span => format!("{span} ago"),
     }
 }
@@ -98,6 +95,12 @@ pub fn ordinal(n: u32) -> String {
     format!("{n}{end}")
 }
 
+/// With a capital at its head, as a sentence that stands alone.
+pub fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
+}
+
 /// Two letters for a face: initials of the first two words, or the first two letters.
 pub fn initials(name: &str) -> String {
     let words: Vec<&str> = name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
@@ -134,6 +137,7 @@ mod tests {
         assert_eq!([1, 1_284, 1_000_000].map(thousands), ["1", "1,284", "1,000,000"]);
         assert_eq!([640, 1_234, 24_100_000].map(size), ["640 B", "1.2 KB", "24 MB"]);
         assert_eq!([1, 2, 3, 11, 22].map(ordinal), ["1st", "2nd", "3rd", "11th", "22nd"]);
+        assert_eq!(["there is none", "", "éa"].map(sentence), ["There is none", "", "Éa"]);
         assert_eq!(["Ada Lovelace", "deployer", ""].map(initials), ["AL", "DE", "?"]);
     }
 }

@@ -30,7 +30,8 @@ impl Control {
     pub async fn new_login_link(&self) -> Result<SecretString> {
         let token = new_token()?;
         let now = self.now();
-        access::add_link(self.store.write(), token_hash(token.expose_secret()), now, now.plus(LINK_MS)).await?;
+        access::add_link(self.store.write(), token_hash(token.expose_secret()), now, now.plus(LINK_MS))
+            .await?;
         Ok(token)
     }
 
@@ -58,8 +59,14 @@ impl Control {
 
     /// The session of a cookie.
     pub async fn session(&self, cookie: &str) -> Result<Option<Session>> {
-        let Some(row) = access::session(self.store.read(), &token_hash(cookie), self.now()).await? else { return Ok(None) };
-        Ok(Some(Session { id: row.id.parse()?, actor: Actor::named(row.user_name), expires_at: Timestamp(row.expires_at) }))
+        let Some(row) = access::session(self.store.read(), &token_hash(cookie), self.now()).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Session {
+            id: row.id.parse()?,
+            actor: Actor::named(row.user_name),
+            expires_at: Timestamp(row.expires_at),
+        }))
     }
 
     /// All sessions.
@@ -110,7 +117,9 @@ impl Control {
     /// Who a bearer token speaks for.
     pub async fn bearer(&self, token: &str) -> Result<Option<Actor>> {
         let now = self.now();
-        let Some(row) = access::token(self.store.read(), &token_hash(token), now).await? else { return Ok(None) };
+        let Some(row) = access::token(self.store.read(), &token_hash(token), now).await? else {
+            return Ok(None);
+        };
         if row.used_at.is_none_or(|at| now.0 - at > 60_000) {
             access::touch_token(self.store.write(), &row.id, now).await?;
         }

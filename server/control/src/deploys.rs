@@ -31,7 +31,11 @@ impl Control {
         Ok(EnvironmentRow { service: rows::service_ref(row)?, staging, production })
     }
 
-    async fn environment_state(&self, row: &service::Model, environment: EnvironmentName) -> Result<EnvironmentState> {
+    async fn environment_state(
+        &self,
+        row: &service::Model,
+        environment: EnvironmentName,
+    ) -> Result<EnvironmentState> {
         let settings = rows::settings(row)?;
         let live = self.live_in(&row.id, environment).await?;
         let used = environment == EnvironmentName::Production || settings.staging;
@@ -43,7 +47,8 @@ impl Control {
         if let Some(live) = &live {
             match self.ports.host.deployed(&row.name, environment).await {
                 Ok(found) if found.deployment.is_some_and(|d| d.to_string() != live.id) => {
-                    (health, health_reason) = ("unhealthy".into(), Some("something else runs here than was deployed".into()));
+                    (health, health_reason) =
+                        ("unhealthy".into(), Some("something else runs here than was deployed".into()));
                 }
                 Ok(found) => (health, health_reason) = (found.health, found.reason),
                 Err(e) => (health, health_reason) = ("unknown".into(), Some(e.to_string())),
@@ -55,7 +60,9 @@ impl Control {
         Ok(EnvironmentState {
             environment,
             used,
-            artifact: live.as_ref().map(|l| Artifact { digest: l.artifact.clone(), size: l.artifact_size as u64 }),
+            artifact: live
+                .as_ref()
+                .map(|l| Artifact { digest: l.artifact.clone(), size: l.artifact_size as u64 }),
             commit: live.as_ref().map(|l| Commit {
                 sha: l.commit_sha.clone(),
                 message: l.commit_message.clone(),
@@ -130,10 +137,16 @@ impl Control {
         let row = services::get(self.store.read(), service).await?;
         let target = deployments::get(self.store.read(), to).await?;
         if target.service_id != row.id || target.environment != environment.as_str() {
-            return Err(Error::field("deployment", format!("{to} is no deployment of {} to {environment}", row.name)));
+            return Err(Error::field(
+                "deployment",
+                format!("{to} is no deployment of {} to {environment}", row.name),
+            ));
         }
         if let Some(why) = self.why_not(&target).await {
-            return Err(Error::Conflict(format!("cannot roll back to {}: {why}", target.commit_sha.get(..7).unwrap_or_default())));
+            return Err(Error::Conflict(format!(
+                "cannot roll back to {}: {why}",
+                target.commit_sha.get(..7).unwrap_or_default()
+            )));
         }
         let settings = rows::settings(&row)?;
         let mut plan = Plan::make(&settings, Trigger::Rollback, Some(environment));

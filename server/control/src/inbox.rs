@@ -81,16 +81,22 @@ fn judge(row: &service::Model, event: &str, hook: &GitHook) -> Result<Verdict> {
     if zeros(&hook.after) {
         return ignore(format!("ignored: {} was deleted", hook.reference));
     }
-    if !(hook.after.len() == 40 || hook.after.len() == 64) || !hook.after.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !(hook.after.len() == 40 || hook.after.len() == 64)
+        || !hook.after.bytes().all(|b| b.is_ascii_hexdigit())
+    {
         return ignore(format!("ignored: {:?} is no commit hash", hook.after));
     }
     let trigger = match event.parse::<Trigger>() {
-        Ok(trigger @ (Trigger::Push | Trigger::PullRequestOpened | Trigger::PullRequestSynchronized)) => trigger,
+        Ok(trigger @ (Trigger::Push | Trigger::PullRequestOpened | Trigger::PullRequestSynchronized)) => {
+            trigger
+        }
         _ => return ignore(format!("ignored: event {event:?} starts no run")),
     };
     let (wanted, name) = match trigger {
         Trigger::PullRequestOpened => (settings.triggers.pull_request_opened, "pull_request_opened"),
-        Trigger::PullRequestSynchronized => (settings.triggers.pull_request_synchronized, "pull_request_synchronized"),
+        Trigger::PullRequestSynchronized => {
+            (settings.triggers.pull_request_synchronized, "pull_request_synchronized")
+        }
         _ => (settings.triggers.push, "push"),
     };
     if !wanted {
@@ -115,7 +121,13 @@ impl Control {
     }
 
     /// Stores a hook whose signature was verified.
-    pub async fn receive(&self, source: &str, guid: &str, service: ServiceId, hook: &GitHook) -> Result<Received> {
+    pub async fn receive(
+        &self,
+        source: &str,
+        guid: &str,
+        service: ServiceId,
+        hook: &GitHook,
+    ) -> Result<Received> {
         let id: DeliveryId = self.new_id()?;
         let row = delivery::Model {
             id: id.to_string(),
@@ -135,14 +147,22 @@ impl Control {
         if fresh {
             return Ok(Received { id, duplicate: false });
         }
-        let known = deliveries::by_guid(self.store.read(), guid).await?.ok_or_else(|| Error::not_found("delivery", guid))?;
+        let known = deliveries::by_guid(self.store.read(), guid)
+            .await?
+            .ok_or_else(|| Error::not_found("delivery", guid))?;
         Ok(Received { id: known.id.parse()?, duplicate: true })
     }
 
     /// What became of a delivery.
     pub async fn outcome(&self, guid: &str) -> Result<Outcome> {
-        let Some(row) = deliveries::by_guid(self.store.read(), guid).await? else { return Ok(Outcome::default()) };
-        Ok(Outcome { verdict: Some(row.verdict), reason: row.reason, run: row.run_id.map(|r| r.parse()).transpose()? })
+        let Some(row) = deliveries::by_guid(self.store.read(), guid).await? else {
+            return Ok(Outcome::default());
+        };
+        Ok(Outcome {
+            verdict: Some(row.verdict),
+            reason: row.reason,
+            run: row.run_id.map(|r| r.parse()).transpose()?,
+        })
     }
 
     /// Does what undone deliveries ask for. Doing it twice is doing it once.
@@ -153,7 +173,11 @@ impl Control {
             let id = row.id.clone();
             // One bad delivery must not stall the inbox.
             if let Err(error) = self.take_in(row).await {
-                tracing::error!(delivery = id, error = &error as &dyn std::error::Error, "a delivery could not be handled");
+                tracing::error!(
+                    delivery = id,
+                    error = &error as &dyn std::error::Error,
+                    "a delivery could not be handled"
+                );
                 if !matches!(error, Error::Internal(_) | Error::Unavailable(_)) {
                     let why = Some(format!("ignored: {error}"));
                     deliveries::settle(self.store.write(), &id, "ignored", why, None, self.now()).await?;

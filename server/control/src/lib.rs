@@ -119,7 +119,13 @@ impl std::ops::Deref for Control {
 
 impl Control {
     /// Use cases over a store and the outside.
-    pub fn new(store: Store, key: &SecretString, ports: Ports, limits: Limits, hook_command: Option<String>) -> Self {
+    pub fn new(
+        store: Store,
+        key: &SecretString,
+        ports: Ports,
+        limits: Limits,
+        hook_command: Option<String>,
+    ) -> Self {
         Self::with_clock(store, key, ports, limits, hook_command, Arc::new(wall_clock))
     }
 

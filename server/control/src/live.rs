@@ -40,7 +40,13 @@ impl Control {
         runs::get(self.store.read(), run).await?;
         let first = cursor.is_none();
         let cursor = cursor.unwrap_or_default();
-        Ok(Follower { control: self.clone(), run: Some(run), cursor, nudge: self.nudge.follow(Some(run)), first })
+        Ok(Follower {
+            control: self.clone(),
+            run: Some(run),
+            cursor,
+            nudge: self.nudge.follow(Some(run)),
+            first,
+        })
     }
 
     /// Follows everything after a cursor; without one, from now on.
@@ -93,7 +99,8 @@ impl Follower {
         let db = self.control.store.read();
         // Where things stand is read before the lines: a line that comes in between is sent next time, never passed over.
         let row = runs::get(db, id).await?;
-        let stages = runs::stages_of(db, std::slice::from_ref(&row.id)).await?.remove(&row.id).unwrap_or_default();
+        let stages =
+            runs::stages_of(db, std::slice::from_ref(&row.id)).await?.remove(&row.id).unwrap_or_default();
         let news = events::after(db, self.cursor.event, Some(&row.id), 500).await?;
         let mut messages = Vec::new();
         if let Some(last) = news.last() {
@@ -122,7 +129,10 @@ impl Follower {
                 let Some(last) = lines.last() else { continue };
                 behind = true;
                 self.cursor.lines.insert(key, last.seq + 1);
-                messages.push((self.cursor.clone(), LiveEvent::Log(LogEvent { stage: stage_id, attempt, lines })));
+                messages.push((
+                    self.cursor.clone(),
+                    LiveEvent::Log(LogEvent { stage: stage_id, attempt, lines }),
+                ));
             }
         }
         let over = row.status.parse::<Status>()?.is_terminal();
@@ -135,7 +145,12 @@ impl Follower {
 
 impl Control {
     /// The cursor at which a page that shows a run as it stands now goes on. `shown` is the log position of the stage it shows.
-    pub(crate) async fn cursor_of(&self, run: &domain::view::Run, event: i64, shown: Option<(StageId, u32, u64)>) -> Cursor {
+    pub(crate) async fn cursor_of(
+        &self,
+        run: &domain::view::Run,
+        event: i64,
+        shown: Option<(StageId, u32, u64)>,
+    ) -> Cursor {
         let mut cursor = Cursor { event, ..Cursor::default() };
         for stage in &run.stages {
             for attempt in 1..=stage.attempt {
@@ -157,9 +172,14 @@ impl Control {
     }
 
     /// The event log after a number.
-    pub async fn events(&self, after: i64, run: Option<RunId>, limit: u64) -> Result<domain::view::Page<domain::view::Event>> {
-        let found = events::after(self.store.read(), after, run.map(|r| r.to_string()).as_deref(), limit).await?;
+    pub async fn events(
+        &self,
+        after: i64,
+        run: Option<RunId>,
+        limit: u64,
+    ) -> Result<domain::view::Page<domain::view::Event>> {
+        let found =
+            events::after(self.store.read(), after, run.map(|r| r.to_string()).as_deref(), limit).await?;
         events::page(found, limit)
     }
 }
-

@@ -20,12 +20,19 @@ impl Control {
         if wanted > current {
             return Err(Error::not_found("attempt", wanted));
         }
-        let complete = wanted < current || !matches!(row.status.as_str(), "in_progress" | "idle" | "awaiting_approval");
+        let complete =
+            wanted < current || !matches!(row.status.as_str(), "in_progress" | "idle" | "awaiting_approval");
         Ok((wanted, complete))
     }
 
     /// Lines `from` up to `from + limit`.
-    pub async fn log_page(&self, stage: StageId, attempt: Option<u32>, from: u64, limit: u64) -> Result<LogPage> {
+    pub async fn log_page(
+        &self,
+        stage: StageId,
+        attempt: Option<u32>,
+        from: u64,
+        limit: u64,
+    ) -> Result<LogPage> {
         // Whether it is complete is asked first: a line that comes between the two reads must not be missed.
         let (attempt, complete) = self.attempt_of(stage, attempt).await?;
         let total = logs::count(self.store.read(), stage, attempt).await?;
@@ -42,7 +49,13 @@ impl Control {
     }
 
     /// Lines that hold `query`: without regard to case unless it has an upper-case letter.
-    pub async fn log_search(&self, stage: StageId, attempt: Option<u32>, query: &str, limit: u64) -> Result<LogMatches> {
+    pub async fn log_search(
+        &self,
+        stage: StageId,
+        attempt: Option<u32>,
+        query: &str,
+        limit: u64,
+    ) -> Result<LogMatches> {
         if query.is_empty() {
             return Err(Error::field("q", "give some text to search for"));
         }
@@ -54,7 +67,8 @@ impl Control {
             let Some(last) = lines.last() else { break };
             at = last.seq + 1;
             for line in lines {
-                let hit = if exact { line.text.contains(query) } else { line.text.to_lowercase().contains(query) };
+                let hit =
+                    if exact { line.text.contains(query) } else { line.text.to_lowercase().contains(query) };
                 if hit {
                     total += 1;
                     if (matches.len() as u64) < limit {
@@ -67,7 +81,12 @@ impl Control {
     }
 
     /// The next piece of a whole log as text, and where to go on; nothing at the end.
-    pub async fn log_text(&self, stage: StageId, attempt: Option<u32>, from: u64) -> Result<Option<(String, u64)>> {
+    pub async fn log_text(
+        &self,
+        stage: StageId,
+        attempt: Option<u32>,
+        from: u64,
+    ) -> Result<Option<(String, u64)>> {
         let (attempt, _) = self.attempt_of(stage, attempt).await?;
         let lines = logs::read_some(self.store.read(), stage, attempt, from).await?;
         let Some(last) = lines.last() else { return Ok(None) };

@@ -32,7 +32,12 @@ impl Control {
             let env = env?;
             let at = newest.iter().position(|r| r.service.id == env.service.id);
             let last_run = at.map(|at| newest.swap_remove(at));
-            table.push(OverviewRow { service: rows::service(row)?, last_run, staging: env.staging, production: env.production });
+            table.push(OverviewRow {
+                service: rows::service(row)?,
+                last_run,
+                staging: env.staging,
+                production: env.production,
+            });
         }
         let open = self.views(runs::open(db).await?, false).await?;
         let running = open.iter().filter(|r| r.status != Status::AwaitingApproval).count() as u32;
@@ -63,7 +68,8 @@ impl Control {
                 Some(id) => Some(runs::get(self.store.read(), id).await?),
                 None => None,
             };
-            let word = |key: &str| event.payload.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
+            let word =
+                |key: &str| event.payload.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
             let to = word("to");
             let (kind, text) = match (event.kind.as_str(), to.as_str()) {
                 ("deployment_live", _) => {
@@ -86,7 +92,9 @@ impl Control {
                     ("cancelled", format!("ended: {why}"))
                 }
                 // Only while it lasts; what came of it is told by what comes of it.
-                ("run_created", _) if run.as_ref().is_some_and(|r| matches!(r.status.as_str(), "idle" | "in_progress")) => {
+                ("run_created", _)
+                    if run.as_ref().is_some_and(|r| matches!(r.status.as_str(), "idle" | "in_progress")) =>
+                {
                     let number = run.as_ref().map_or(0, |r| r.number);
                     ("running", format!("is in run {number}"))
                 }
@@ -101,9 +109,16 @@ impl Control {
             }
             feed.push(Activity {
                 kind: kind.into(),
-                service: domain::view::ServiceRef { id: service.service.id, name: service.service.settings.name.clone() },
+                service: domain::view::ServiceRef {
+                    id: service.service.id,
+                    name: service.service.settings.name.clone(),
+                },
                 run: event.run,
-                commit: run.map(|r| Commit { sha: r.commit_sha, message: r.commit_message, author: r.commit_author }),
+                commit: run.map(|r| Commit {
+                    sha: r.commit_sha,
+                    message: r.commit_message,
+                    author: r.commit_author,
+                }),
                 text,
                 at: event.at,
             });
@@ -117,7 +132,9 @@ impl Control {
     /// Commits that a run would bring to production, newest first. Empty when nothing is live there or it cannot be told.
     async fn commits_since_live(&self, run: &Run) -> Vec<Commit> {
         let Ok(service) = services::get(self.store.read(), run.service.id).await else { return Vec::new() };
-        let Ok(live) = self.live_in(&service.id, EnvironmentName::Production).await else { return Vec::new() };
+        let Ok(live) = self.live_in(&service.id, EnvironmentName::Production).await else {
+            return Vec::new();
+        };
         let from = live.as_ref().map(|l| l.commit_sha.as_str());
         if from == Some(run.commit.sha.as_str()) {
             return Vec::new();
@@ -147,17 +164,21 @@ impl Control {
         let position = chosen.map(|s| (s.id, attempt.unwrap_or(s.attempt), log.next_seq));
         let cursor = self.cursor_of(&run, event, position).await.to_string();
         let service = services::get(self.store.read(), run.service.id).await?;
-        let live = match deployments::live(self.store.read(), &service.id, EnvironmentName::Production).await? {
-            Some(row) => Some(rows::deployment(row, Some("it is what runs now".into()))?),
-            None => None,
-        };
+        let live =
+            match deployments::live(self.store.read(), &service.id, EnvironmentName::Production).await? {
+                Some(row) => Some(rows::deployment(row, Some("it is what runs now".into()))?),
+                None => None,
+            };
         let commits = self.commits_since_live(&run).await;
         let others: Vec<_> = services::all(self.store.read())
             .await?
             .into_iter()
             .filter(|s| s.pipeline_id == service.pipeline_id && s.id != service.id)
             .collect();
-        let neighbours = join_all(others.iter().map(|s| self.environment_row(s))).await.into_iter().collect::<Result<_>>()?;
+        let neighbours = join_all(others.iter().map(|s| self.environment_row(s)))
+            .await
+            .into_iter()
+            .collect::<Result<_>>()?;
         Ok(RunPage { run, shown, log, commits, live, neighbours, now: self.now(), cursor })
     }
 

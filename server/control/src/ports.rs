@@ -53,7 +53,9 @@ pub enum GitError {
     #[error("there is no Git repository at {0}; check the path or URL")]
     NoRepository(String),
     /// It wants to know who asks.
-    #[error("{0} asks for a password; use an address that can be read without one, or a path on this machine")]
+    #[error(
+        "{0} asks for a password; use an address that can be read without one, or a path on this machine"
+    )]
     NeedsPassword(String),
     /// It has no commit.
     #[error("{0} has no commits yet; push one first")]
@@ -92,15 +94,31 @@ pub trait Git: Send + Sync {
     /// The branch that `HEAD` names.
     async fn default_branch(&self, repository: &str) -> Result<String, GitError>;
     /// The newest commit of a branch, or the commit that `commit` names; the mirror is brought up to date when needed.
-    async fn resolve(&self, repository: &str, branch: Option<&str>, commit: Option<&str>) -> Result<Commit, GitError>;
+    async fn resolve(
+        &self,
+        repository: &str,
+        branch: Option<&str>,
+        commit: Option<&str>,
+    ) -> Result<Commit, GitError>;
     /// The head of a branch, without fetching anything.
     async fn head(&self, repository: &str, branch: &str) -> Result<String, GitError>;
     /// Commits reachable from `to` but not from `from`, newest first, at most `limit`, from the mirror.
-    async fn log(&self, repository: &str, from: Option<&str>, to: &str, limit: u32) -> Result<Vec<Commit>, GitError>;
+    async fn log(
+        &self,
+        repository: &str,
+        from: Option<&str>,
+        to: &str,
+        limit: u32,
+    ) -> Result<Vec<Commit>, GitError>;
     /// Paths of all files at a commit.
     async fn files(&self, repository: &str, commit: &str) -> Result<Vec<String>, GitError>;
     /// Contents of the named files at a commit, 256 KiB each at most; absent ones are left out.
-    async fn read(&self, repository: &str, commit: &str, paths: &[String]) -> Result<BTreeMap<String, String>, GitError>;
+    async fn read(
+        &self,
+        repository: &str,
+        commit: &str,
+        paths: &[String],
+    ) -> Result<BTreeMap<String, String>, GitError>;
     /// Puts a shell command into the repository's post-receive hook between our own marks. False when the repository is no
     /// local bare one that we may write to.
     async fn install_hook(&self, repository: &str, line: &str) -> Result<bool, GitError>;

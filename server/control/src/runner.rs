@@ -5,7 +5,10 @@
 use domain::{
     EnvironmentName, StageEvent, StageId, StageKind, Status,
     plan::{LaunchPlan, Plan},
-    protocol::{DeployWork, Finish, Heartbeat, HeartbeatAnswer, Job, JobVariable, Launch, LogAnswer, LogBatch, Outcome, Work},
+    protocol::{
+        DeployWork, Finish, Heartbeat, HeartbeatAnswer, Job, JobVariable, Launch, LogAnswer, LogBatch,
+        Outcome, Work,
+    },
 };
 use entity::{deployment, run, service, stage};
 use sea_orm::ConnectionTrait;
@@ -61,7 +64,10 @@ impl Control {
             return Ok(Proven { stage, attempt, run: row.run_id });
         }
         if row.attempt as u32 != attempt || known.is_empty() {
-            return Err(Error::Conflict(format!("this token is for attempt {attempt}; the stage is at attempt {}", row.attempt)));
+            return Err(Error::Conflict(format!(
+                "this token is for attempt {attempt}; the stage is at attempt {}",
+                row.attempt
+            )));
         }
         Err(wrong())
     }
@@ -89,7 +95,9 @@ impl Control {
                 },
                 command,
             },
-            StageKind::CodeQuality | StageKind::UnitTest => Work::Command { command: command.unwrap_or_default() },
+            StageKind::CodeQuality | StageKind::UnitTest => {
+                Work::Command { command: command.unwrap_or_default() }
+            }
             StageKind::Build => Work::Build { command, bundle: plan.launch.is_some() },
             StageKind::IntegrationTest => {
                 let environment = None;
@@ -105,11 +113,14 @@ impl Control {
                     .as_deref()
                     .ok_or_else(|| Error::internal("a deploy stage without a deployment id"))?
                     .parse()?;
-                let (production, others) = (environment == EnvironmentName::Production, services::all(db).await?);
+                let (production, others) =
+                    (environment == EnvironmentName::Production, services::all(db).await?);
                 let neighbours = others
                     .iter()
                     .filter(|s| s.pipeline_id == service.pipeline_id && s.id != service.id)
-                    .map(|s| url_variable(&s.name, if production { s.production_port } else { s.staging_port }))
+                    .map(|s| {
+                        url_variable(&s.name, if production { s.production_port } else { s.staging_port })
+                    })
                     .collect();
                 let port = if production { service.production_port } else { service.staging_port } as u16;
                 Work::Deploy(DeployWork { deployment, environment, port, launch, neighbours })
@@ -138,7 +149,8 @@ impl Control {
         plan: Option<&LaunchPlan>,
         environment: Option<EnvironmentName>,
     ) -> Result<Launch> {
-        let artifact = run.artifact.clone().ok_or_else(|| Error::Conflict("this run has no artifact".into()))?;
+        let artifact =
+            run.artifact.clone().ok_or_else(|| Error::Conflict("this run has no artifact".into()))?;
         let plan = plan.cloned().ok_or_else(|| Error::Conflict("this run has no start command".into()))?;
         Ok(Launch {
             service: service.name.clone(),
@@ -198,7 +210,9 @@ impl Control {
     /// Stores log lines.
     pub async fn log(&self, proven: &Proven, batch: LogBatch) -> Result<LogAnswer> {
         let tx = self.store.begin().await?;
-        let next_seq = logs::append(&tx, proven.stage, proven.attempt, batch.first_seq, &batch.lines, self.now()).await?;
+        let next_seq =
+            logs::append(&tx, proven.stage, proven.attempt, batch.first_seq, &batch.lines, self.now())
+                .await?;
         tx.commit().await?;
         if let Ok(run) = proven.run.parse() {
             self.nudge.lines(run);
@@ -216,7 +230,10 @@ impl Control {
         };
         let status: Status = row.status.parse()?;
         if row.attempt as u32 != proven.attempt {
-            return Err(Error::Conflict(format!("attempt {} is over; the stage is at attempt {}", proven.attempt, row.attempt)));
+            return Err(Error::Conflict(format!(
+                "attempt {} is over; the stage is at attempt {}",
+                proven.attempt, row.attempt
+            )));
         }
         if status.is_terminal() {
             return Ok(());
@@ -302,7 +319,10 @@ impl Control {
             None => state.run.number,
         };
         Ok(deployment::Model {
-            id: row.deployment_id.clone().ok_or_else(|| Error::internal("a deploy without a deployment id"))?,
+            id: row
+                .deployment_id
+                .clone()
+                .ok_or_else(|| Error::internal("a deploy without a deployment id"))?,
             service_id: row.service_id.clone(),
             environment: environment.as_str().into(),
             artifact: state.run.artifact.clone().unwrap_or_default(),

@@ -236,14 +236,19 @@ impl Control {
     pub async fn rerun(&self, actor: &Actor, id: RunId, from: Rerun) -> Result<Run> {
         let old = self.run(id).await?;
         if !old.status.is_terminal() {
-            return Err(Error::Conflict(format!("run {} is still {}; cancel it first, or wait", old.number, old.status)));
+            return Err(Error::Conflict(format!(
+                "run {} is still {}; cancel it first, or wait",
+                old.number, old.status
+            )));
         }
         let row = services::get(self.store.read(), old.service.id).await?;
         let settings = rows::settings(&row)?;
         let environment = old.plan.stages.first().and_then(|s| s.kind.environment());
         let mut plan = Plan::make(&settings, old.trigger, environment);
         let artifact = match &old.artifact {
-            Some(a) if self.ports.host.has_artifact(&a.digest).await => Some((a.digest.clone(), a.size as i64)),
+            Some(a) if self.ports.host.has_artifact(&a.digest).await => {
+                Some((a.digest.clone(), a.size as i64))
+            }
             _ => None,
         };
         let mut kept = None;
@@ -258,7 +263,10 @@ impl Control {
                 .map(|s| s.kind)
                 .collect();
             if old.status == Status::Success {
-                return Err(Error::Conflict(format!("run {} succeeded; rerun it from the start instead", old.number)));
+                return Err(Error::Conflict(format!(
+                    "run {} succeeded; rerun it from the start instead",
+                    old.number
+                )));
             }
             plan = plan.without(&Done { run: old.number, stages: done, artifact: artifact.is_some() });
             kept = artifact;
@@ -267,7 +275,9 @@ impl Control {
         }
         let rollback_to = runs::get(self.store.read(), id).await?.rollback_to;
         if old.trigger == Trigger::Rollback && kept.is_none() {
-            return Err(Error::Conflict("the artifact of this rollback is gone; choose another deployment".into()));
+            return Err(Error::Conflict(
+                "the artifact of this rollback is gone; choose another deployment".into(),
+            ));
         }
         let cause = format!("rerun:{}", self.new_id::<RunId>()?);
         let tx = self.store.begin().await?;
@@ -301,7 +311,10 @@ impl Control {
         let reason = format!("cancelled by {}", actor.name);
         self.change_run(&id.to_string(), |state| {
             if state.status().is_terminal() {
-                return Err(Error::Conflict(format!("run {} is over: it is {}", state.run.number, state.run.status)));
+                return Err(Error::Conflict(format!(
+                    "run {} is over: it is {}",
+                    state.run.number, state.run.status
+                )));
             }
             state.run_mut().cancel_requested = true;
             state.run_mut().cancel_by = Some(actor.name.clone());
@@ -362,7 +375,11 @@ impl Control {
     }
 
     /// What is live of the run's service in production, if anything.
-    pub(crate) async fn live_in(&self, service: &str, environment: EnvironmentName) -> Result<Option<entity::deployment::Model>> {
+    pub(crate) async fn live_in(
+        &self,
+        service: &str,
+        environment: EnvironmentName,
+    ) -> Result<Option<entity::deployment::Model>> {
         deployments::live(self.store.read(), service, environment).await
     }
 }

@@ -20,7 +20,9 @@ pub struct Sealer(XChaCha20Poly1305);
 impl Sealer {
     /// From any text with enough entropy; the key is its SHA-256.
     pub fn new(key: &SecretString) -> Self {
-        Self(XChaCha20Poly1305::new(&Sha256::digest(key.expose_secret().as_bytes()).as_slice().to_owned().into_key()))
+        Self(XChaCha20Poly1305::new(
+            &Sha256::digest(key.expose_secret().as_bytes()).as_slice().to_owned().into_key(),
+        ))
     }
 
     /// Base64 of nonce and ciphertext.
@@ -36,7 +38,11 @@ impl Sealer {
 
     /// The text that was sealed for this purpose.
     pub fn open(&self, purpose: &str, sealed: &str) -> Result<String> {
-        let broken = || Error::internal("a stored secret cannot be opened: was SEAMLESS_SECRET_KEY or secret.key changed?");
+        let broken = || {
+            Error::internal(
+                "a stored secret cannot be opened: was SEAMLESS_SECRET_KEY or secret.key changed?",
+            )
+        };
         let bytes = STANDARD.decode(sealed).map_err(|_| broken())?;
         let (nonce, text) = bytes.split_at_checked(24).ok_or_else(broken)?;
         let payload = Payload { msg: text, aad: purpose.as_bytes() };

@@ -51,7 +51,9 @@ impl Control {
             environments: serde_json::to_string(&environments)?,
             created_at: self.now().0,
         };
-        pipeline::Entity::insert(pipeline::ActiveModel::from(row.clone())).exec_without_returning(self.store.write()).await?;
+        pipeline::Entity::insert(pipeline::ActiveModel::from(row.clone()))
+            .exec_without_returning(self.store.write())
+            .await?;
         rows::pipeline(row, 0)
     }
 
@@ -81,7 +83,10 @@ impl Control {
         }
         let taken = services::pipelines(self.store.read()).await?;
         if taken.iter().any(|p| p.name == name && Some(p.id.as_str()) != own) {
-            return Err(Error::field("name", format!("there is a pipeline {name:?} already; choose another name")));
+            return Err(Error::field(
+                "name",
+                format!("there is a pipeline {name:?} already; choose another name"),
+            ));
         }
         Ok(name.to_owned())
     }
@@ -167,7 +172,12 @@ impl Control {
     }
 
     /// Changes a service's settings.
-    pub async fn update_service(&self, actor: &Actor, id: ServiceId, settings: ServiceSettings) -> Result<Service> {
+    pub async fn update_service(
+        &self,
+        actor: &Actor,
+        id: ServiceId,
+        settings: ServiceSettings,
+    ) -> Result<Service> {
         let mut row = services::get(self.store.read(), id).await?;
         let checked = self.check(settings, Some(&row)).await?;
         if checked.settings.name != row.name {
@@ -176,7 +186,10 @@ impl Control {
                 if self.live_in(&row.id, environment).await?.is_some() {
                     return Err(Error::field(
                         "name",
-                        format!("{} is deployed under its name; connect it anew under the other one, then delete this", row.name),
+                        format!(
+                            "{} is deployed under its name; connect it anew under the other one, then delete this",
+                            row.name
+                        ),
                     ));
                 }
             }
@@ -194,7 +207,8 @@ impl Control {
         row.staging_port = i32::from(checked.staging);
         row.updated_at = self.now().0;
         if moved {
-            row.notices = if self.hook(&row.id, &row.repository, true).await? { "hook" } else { "poll" }.into();
+            row.notices =
+                if self.hook(&row.id, &row.repository, true).await? { "hook" } else { "poll" }.into();
         }
         let tx = self.store.begin().await?;
         let row = services::update(&tx, row).await?;
@@ -216,7 +230,11 @@ impl Control {
                 Ok(_) | Err(Error::Conflict(_)) => {}
                 Err(e) => return Err(e),
             }
-            for stage in runs::stages_of(self.store.read(), std::slice::from_ref(&run.id)).await?.remove(&run.id).unwrap_or_default() {
+            for stage in runs::stages_of(self.store.read(), std::slice::from_ref(&run.id))
+                .await?
+                .remove(&run.id)
+                .unwrap_or_default()
+            {
                 if stage.status == Status::InProgress.as_str() {
                     self.ports.launcher.kill(stage.id.parse()?, stage.attempt as u32).await?;
                 }
@@ -302,7 +320,12 @@ impl Control {
                         state.supersede(by, now)?;
                         return Ok(false);
                     }
-                    state.decide("approved", Some(&actor.name), Some("automatic deploys resumed".into()), now);
+                    state.decide(
+                        "approved",
+                        Some(&actor.name),
+                        Some("automatic deploys resumed".into()),
+                        now,
+                    );
                     state.apply(StageKind::DeployProduction, domain::StageEvent::Approve, None, now)?;
                     Ok(true)
                 })
@@ -347,13 +370,18 @@ impl Control {
     async fn check(&self, mut settings: ServiceSettings, own: Option<&service::Model>) -> Result<Checked> {
         settings.repository = settings.repository.trim().to_owned();
         let mut problems = settings.problems();
-        let others: Vec<_> =
-            services::all(self.store.read()).await?.into_iter().filter(|s| own.is_none_or(|o| o.id != s.id)).collect();
-        let mut say = |field: &str, message: String| problems.push(FieldError { field: field.into(), message });
+        let others: Vec<_> = services::all(self.store.read())
+            .await?
+            .into_iter()
+            .filter(|s| own.is_none_or(|o| o.id != s.id))
+            .collect();
+        let mut say =
+            |field: &str, message: String| problems.push(FieldError { field: field.into(), message });
         if others.iter().any(|s| s.name == settings.name) {
             say("name", format!("there is a service {:?} already; choose another name", settings.name));
         }
-        let mut taken: Vec<u16> = others.iter().flat_map(|s| [s.production_port as u16, s.staging_port as u16]).collect();
+        let mut taken: Vec<u16> =
+            others.iter().flat_map(|s| [s.production_port as u16, s.staging_port as u16]).collect();
         let wanted = [
             ("port", EnvironmentName::Production, settings.port.or(settings.environments.production.port)),
             ("environments.staging.port", EnvironmentName::Staging, settings.environments.staging.port),
@@ -366,13 +394,22 @@ impl Control {
             });
             let port = match wanted {
                 Some(port) if taken.contains(&port) => {
-                    let whose = others.iter().find(|s| s.production_port as u16 == port || s.staging_port as u16 == port);
+                    let whose = others
+                        .iter()
+                        .find(|s| s.production_port as u16 == port || s.staging_port as u16 == port);
                     let whose = whose.map_or("the service's other environment".into(), |s| s.name.clone());
                     say(field, format!("port {port} belongs to {whose}; choose another, or leave it out"));
                     continue;
                 }
-                Some(port) if kept != Some(port) && port >= 1024 && !self.ports.host.port_is_free(port).await => {
-                    say(field, format!("something on this machine listens on port {port} already; choose another, or leave it out"));
+                Some(port)
+                    if kept != Some(port) && port >= 1024 && !self.ports.host.port_is_free(port).await =>
+                {
+                    say(
+                        field,
+                        format!(
+                            "something on this machine listens on port {port} already; choose another, or leave it out"
+                        ),
+                    );
                     continue;
                 }
                 Some(port) => port,
@@ -388,7 +425,9 @@ impl Control {
             return Err(Error::Invalid(problems));
         }
         let git = &self.ports.git;
-        let unchanged = own.is_some_and(|o| o.repository == settings.repository && settings.branch.as_ref() == Some(&o.branch));
+        let unchanged = own.is_some_and(|o| {
+            o.repository == settings.repository && settings.branch.as_ref() == Some(&o.branch)
+        });
         let (branch, head, runtime) = if let (true, Some(own)) = (unchanged, own) {
             (own.branch.clone(), own.head.clone().unwrap_or_default(), None)
         } else {
@@ -427,7 +466,12 @@ fn check_environments(given: Option<Vec<String>>) -> Result<Vec<String>> {
 
 /// A service's name from its repository's: the last part, in the letters that are allowed.
 fn name_of(repository: &str) -> String {
-    let last = repository.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']).next().unwrap_or_default();
+    let last = repository
+        .trim_end_matches('/')
+        .trim_end_matches(".git")
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or_default();
     let mut name: String = last
         .to_ascii_lowercase()
         .chars()

@@ -21,7 +21,9 @@ pub fn seal(sealer: &Sealer, settings: &mut ServiceSettings, before: Option<&Ser
     type Group = fn(&ServiceSettings) -> &BTreeMap<String, Variable>;
     let groups: [(&str, &mut BTreeMap<String, Variable>, Group); 3] = [
         ("variables", &mut settings.variables, |s| &s.variables),
-        ("environments.staging.variables", &mut settings.environments.staging.variables, |s| &s.environments.staging.variables),
+        ("environments.staging.variables", &mut settings.environments.staging.variables, |s| {
+            &s.environments.staging.variables
+        }),
         ("environments.production.variables", &mut settings.environments.production.variables, |s| {
             &s.environments.production.variables
         }),
@@ -34,7 +36,12 @@ pub fn seal(sealer: &Sealer, settings: &mut ServiceSettings, before: Option<&Ser
                 (Some(text), false) => *variable = Variable::Plain(text),
                 (None, _) => match before.and_then(|b| of(b).get(name)) {
                     Some(kept @ Variable::Secret(_)) => *variable = kept.clone(),
-                    _ => return Err(Error::field(&format!("{path}.{name}"), "give a value; none is stored under this name")),
+                    _ => {
+                        return Err(Error::field(
+                            &format!("{path}.{name}"),
+                            "give a value; none is stored under this name",
+                        ));
+                    }
                 },
             }
         }
@@ -43,11 +50,17 @@ pub fn seal(sealer: &Sealer, settings: &mut ServiceSettings, before: Option<&Ser
 }
 
 /// The variables of commands (`environment` absent) or of a started service, the environment's own winning.
-pub fn open(sealer: &Sealer, settings: &ServiceSettings, environment: Option<EnvironmentName>) -> Result<Vec<JobVariable>> {
+pub fn open(
+    sealer: &Sealer,
+    settings: &ServiceSettings,
+    environment: Option<EnvironmentName>,
+) -> Result<Vec<JobVariable>> {
     let mut merged = settings.variables.clone();
     match environment {
         Some(EnvironmentName::Staging) => merged.extend(settings.environments.staging.variables.clone()),
-        Some(EnvironmentName::Production) => merged.extend(settings.environments.production.variables.clone()),
+        Some(EnvironmentName::Production) => {
+            merged.extend(settings.environments.production.variables.clone())
+        }
         None => {}
     }
     merged

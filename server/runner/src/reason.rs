@@ -2,12 +2,15 @@
 //!
 //! Refuses to keep the log: it looks at each line once, as it goes by.
 
-use std::os::unix::process::ExitStatusExt;
+use std::{borrow::Cow, os::unix::process::ExitStatusExt, sync::OnceLock};
 
+use aho_corasick::AhoCorasick;
 use domain::view::{ErrorLine, Stream};
 
 /// Longest text of an error line.
 const LONGEST: usize = 500;
+/// Of a long line only the beginning is looked at.
+const LOOKED_AT: usize = 2000;
 
 /// A stage, or a part of one, that did not go well.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,18 +43,28 @@ pub(crate) struct Judge {
 impl Judge {
     /// A line goes by.
     pub fn see(&mut self, stream: Stream, seq: u64, text: &str) {
-        let text = strip_colours(text);
+        let text = strip_colours(&text[..text.floor_char_boundary(LOOKED_AT)]);
         let trimmed = text.trim();
         if trimmed.is_empty() {
             return;
         }
+        if self.traceback || suspicious().is_match(trimmed) {
+            self.look_at(seq, &text, trimmed);
+        }
+        let last = if stream == Stream::Stderr { &mut self.last_stderr } else { &mut self.last };
+        let last = last.get_or_insert_with(|| ErrorLine { seq, text: String::new() });
+        last.seq = seq;
+        last.text.clear();
+        last.text.push_str(&trimmed[..trimmed.floor_char_boundary(LONGEST)]);
+    }
+
+    fn look_at(&mut self, seq: u64, text: &str, trimmed: &str) {
         self.no_space |= trimmed.contains("No space left on device") || trimmed.contains("ENOSPC");
         if self.missing.is_none() {
             self.missing = missing_command(trimmed);
         }
-        let line = || ErrorLine { seq, text: trimmed.chars().take(LONGEST).collect() };
         let mut rank = rank(trimmed);
-        if trimmed.starts_with("Traceback (most recent call last)") {
+        if trimmed.starts_with(TRACEBACK) {
             self.traceback = true;
             rank = 0;
         } else if self.traceback && !text.starts_with([' ', '\t']) {
@@ -59,12 +72,8 @@ impl Judge {
             rank = 4;
         }
         if rank > 0 && self.best.as_ref().is_none_or(|(r, _)| rank > *r) {
-            self.best = Some((rank, line()));
-        }
-        if stream == Stream::Stderr {
-            self.last_stderr = Some(line());
-        } else {
-            self.last = Some(line());
+            let text = trimmed[..trimmed.floor_char_boundary(LONGEST)].to_owned();
+            self.best = Some((rank, ErrorLine { seq, text }));
         }
     }
 
@@ -121,18 +130,54 @@ fn signal(number: i32) -> String {
     }
 }
 
-/// How much a line looks like the failure: 3 names one, 2 is a summary, 1 speaks of one.
+/// Names a failure wherever it stands.
+const SPECIFIC: [&str; 22] = [
+    "error[E",
+    "error TS",
+    "panicked at",
+    "--- FAIL",
+    "not ok ",
+    "✗",
+    "✕",
+    "✖",
+    "AssertionError",
+    "SyntaxError",
+    "TypeError",
+    "ReferenceError",
+    "ModuleNotFoundError",
+    "ImportError",
+    "NameError",
+    "Exception in thread",
+    "Caused by:",
+    "Segmentation fault",
+    "undefined reference",
+    "Cannot find module",
+    "COMPILATION ERROR",
+    "npm error code",
+];
+/// Names a failure at a line's head.
+const HEADS: [&str; 10] =
+    ["error:", "Error:", "ERROR:", "fatal:", "FAIL ", "FAIL:", "FAILED ", "E  ", "Failure:", "panic:"];
+/// Speaks of one.
+const WORDS: [&str; 11] = [
+    "error", "errors", "fail", "fails", "failed", "failure", "failures", "fatal", "panic", "exception", "assertion",
+];
+const TRACEBACK: &str = "Traceback (most recent call last)";
+
+/// Finds out in one pass whether a line needs a second look: nearly none does.
+fn suspicious() -> &'static AhoCorasick {
+    static FOUND: OnceLock<AhoCorasick> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let others = ["no space left", "enospc", "not found", TRACEBACK];
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(SPECIFIC.iter().chain(&HEADS).chain(&WORDS).chain(&others))
+            .unwrap_or_else(|_| unreachable!("a few dozen words make an automaton"))
+    })
+}
+
+/// How much a line looks like the failure: 3 names one, 2 says that there was one, 1 counts them.
 fn rank(text: &str) -> u8 {
-    const SPECIFIC: [&str; 22] = [
-        "error[E", "error TS", "panicked at", "--- FAIL", "not ok ", "✗", "✕", "✖", "AssertionError", "SyntaxError", "TypeError",
-        "ReferenceError", "ModuleNotFoundError", "ImportError", "NameError", "Exception in thread", "Caused by:",
-        "Segmentation fault", "undefined reference", "Cannot find module", "COMPILATION ERROR", "npm error code",
-    ];
-    const HEADS: [&str; 10] =
-        ["error:", "Error:", "ERROR:", "fatal:", "FAIL ", "FAIL:", "FAILED ", "E  ", "Failure:", "panic:"];
-    const WORDS: [&str; 11] = [
-        "error", "errors", "fail", "fails", "failed", "failure", "failures", "fatal", "panic", "exception", "assertion",
-    ];
     if SPECIFIC.iter().any(|s| text.contains(s)) {
         return 3;
     }
@@ -159,21 +204,20 @@ fn missing_command(text: &str) -> Option<String> {
 }
 
 /// Without ANSI escape sequences.
-fn strip_colours(text: &str) -> String {
+fn strip_colours(text: &str) -> Cow<'_, str> {
+    if memchr::memchr(0x1b, text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if c != '\u{1b}' {
             out.push(c);
         } else if chars.next_if_eq(&'[').is_some() {
-            for c in chars.by_ref() {
-                if ('@'..='~').contains(&c) {
-                    break;
-                }
-            }
+            let _ = chars.by_ref().find(|c| ('@'..='~').contains(c));
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]

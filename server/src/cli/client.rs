@@ -52,12 +52,21 @@ impl Client {
     ///
     /// # Errors
     /// The problem's own words.
-    pub async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<T> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.server)).bearer_auth(self.token.expose_secret());
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<T> {
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.server))
+            .bearer_auth(self.token.expose_secret());
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.with_context(|| format!("the server at {} does not answer", self.server))?;
+        let answer =
+            request.send().await.with_context(|| format!("the server at {} does not answer", self.server))?;
         if answer.status().is_success() {
             return Ok(answer.json().await?);
         }
@@ -65,7 +74,8 @@ impl Client {
         match answer.json::<Problem>().await {
             Ok(problem) if problem.errors.is_empty() => bail!("{}", problem.detail),
             Ok(problem) => {
-                let fields: Vec<_> = problem.errors.iter().map(|f| format!("  {}: {}", f.field, f.message)).collect();
+                let fields: Vec<_> =
+                    problem.errors.iter().map(|f| format!("  {}: {}", f.field, f.message)).collect();
                 bail!("{}:\n{}", problem.title, fields.join("\n"))
             }
             Err(_) => bail!("the server answered {status}"),
@@ -85,7 +95,8 @@ impl Client {
     /// # Errors
     /// When the server does not answer.
     pub async fn stream(&self, path: &str, after: Option<&str>) -> anyhow::Result<reqwest::Response> {
-        let mut request = self.http.get(format!("{}{path}", self.server)).bearer_auth(self.token.expose_secret());
+        let mut request =
+            self.http.get(format!("{}{path}", self.server)).bearer_auth(self.token.expose_secret());
         if let Some(after) = after {
             request = request.header("last-event-id", after);
         }
@@ -103,7 +114,8 @@ async fn own_token(config: &Config) -> anyhow::Result<SecretString> {
         return Ok(token.trim().to_owned().into());
     }
     let token = serve::control(config).await?.new_api_token("command line").await?;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(token.expose_secret().as_bytes())?;
     Ok(token)
 }

@@ -12,11 +12,15 @@ use crate::{inbox, serve::ADDRESS_FILE};
 pub async fn main(data: &Path, service: ServiceId) {
     let inbox = match inbox::Inbox::open(data) {
         Ok(inbox) => inbox,
-        Err(e) => return eprintln!("Seamless: {} cannot be opened: {e}; start the run by hand", data.display()),
+        Err(e) => {
+            return eprintln!("Seamless: {} cannot be opened: {e}; start the run by hand", data.display());
+        }
     };
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let mut words = line.split_whitespace();
-        let (Some(before), Some(after), Some(reference)) = (words.next(), words.next(), words.next()) else { continue };
+        let (Some(before), Some(after), Some(reference)) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
         let hook = GitHook {
             event: "push".into(),
             reference: reference.into(),
@@ -50,7 +54,8 @@ async fn tell(data: &Path, guid: &str) {
     };
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
     let Ok(client) = client else { return };
-    let sent = client.post(format!("{server}/hooks/inbox")).json(&serde_json::json!({ "guid": guid })).send().await;
+    let sent =
+        client.post(format!("{server}/hooks/inbox")).json(&serde_json::json!({ "guid": guid })).send().await;
     match sent {
         Ok(answer) if answer.status().is_success() => match answer.json::<Outcome>().await {
             Ok(Outcome { run: Some(run), .. }) => eprintln!("Seamless: {server}/runs/{run}"),

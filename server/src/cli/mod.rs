@@ -197,7 +197,9 @@ async fn run(command: Command) -> anyhow::Result<i32> {
         Command::Connect { repository, name, branch, auto_deploy, no_run } => {
             watch::connect(&repository, name, branch, auto_deploy, !no_run).await
         }
-        Command::Run { service, commit, branch, follow } => watch::start(&service, commit, branch, follow).await,
+        Command::Run { service, commit, branch, follow } => {
+            watch::start(&service, commit, branch, follow).await
+        }
         Command::Logs { run, follow, stage } => watch::logs(&run, follow, stage).await,
         Command::Approve { run, comment } => watch::decide(&run, "approve", comment).await,
         Command::Reject { run, comment } => watch::decide(&run, "reject", comment).await,

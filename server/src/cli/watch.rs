@@ -85,7 +85,11 @@ pub async fn connect(
     let client = Client::find().await?;
     let place = std::path::Path::new(repository);
     // A path means this folder here, wherever the server runs.
-    let repository = if place.exists() { std::fs::canonicalize(place)?.display().to_string() } else { repository.to_owned() };
+    let repository = if place.exists() {
+        std::fs::canonicalize(place)?.display().to_string()
+    } else {
+        repository.to_owned()
+    };
     let look = json!({ "repository": repository, "branch": branch });
     let found: Detected = client.call(Method::POST, "/services/detect", Some(&look)).await?;
     let mut settings = found.settings;
@@ -97,7 +101,8 @@ pub async fn connect(
     for proposal in &found.proposals {
         say!("  {:<26} {}  ({})", proposal.field, proposal.value, proposal.why);
     }
-    let service: Service = client.call(Method::POST, "/services", Some(&serde_json::to_value(settings)?)).await?;
+    let service: Service =
+        client.call(Method::POST, "/services", Some(&serde_json::to_value(settings)?)).await?;
     say!("Connected {} ({})", service.settings.name, service.id);
     say!("  production on port {}", service.settings.port.unwrap_or_default());
     say!("  {}/services/{}", client.server, service.id);
@@ -108,7 +113,12 @@ pub async fn connect(
 }
 
 /// `seamless run`
-pub async fn start(name: &str, commit: Option<String>, branch: Option<String>, follow: bool) -> anyhow::Result<i32> {
+pub async fn start(
+    name: &str,
+    commit: Option<String>,
+    branch: Option<String>,
+    follow: bool,
+) -> anyhow::Result<i32> {
     let client = Client::find().await?;
     let service = service(&client, name).await?;
     start_of(&client, &service, commit, branch, follow).await
@@ -139,7 +149,8 @@ pub async fn logs(text: &str, follow: bool, only: Option<StageKind>) -> anyhow::
         say!("== {} ({})", stage.kind.title(), stage.status);
         let mut from = 0;
         loop {
-            let page: LogPage = client.get(&format!("/stages/{}/log?from={from}&limit=10000", stage.id)).await?;
+            let page: LogPage =
+                client.get(&format!("/stages/{}/log?from={from}&limit=10000", stage.id)).await?;
             for line in &page.lines {
                 say!("{}", line.text);
             }
@@ -172,7 +183,10 @@ async fn watch(client: &Client, run: &Run, only: Option<StageKind>) -> anyhow::R
                 let block = String::from_utf8_lossy(&buffer[..end]).into_owned();
                 buffer.drain(..end + 2);
                 let field = |name: &str| {
-                    block.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':')).map(|v| v.trim_start().to_owned())
+                    block
+                        .lines()
+                        .find_map(|l| l.strip_prefix(name)?.strip_prefix(':'))
+                        .map(|v| v.trim_start().to_owned())
                 };
                 if let Some(id) = field("id") {
                     last = Some(id);
@@ -247,13 +261,21 @@ pub async fn rollback(name: &str, environment: EnvironmentName, to: Option<Strin
     let path = format!("/services/{}/deployments?environment={environment}&limit=200", service.id);
     let all: Page<Deployment> = client.get(&path).await?;
     let found = match &to {
-        Some(to) => all.items.iter().find(|d| d.id.to_string() == *to || (to.len() >= 4 && d.commit.sha.starts_with(to.as_str()))),
+        Some(to) => all
+            .items
+            .iter()
+            .find(|d| d.id.to_string() == *to || (to.len() >= 4 && d.commit.sha.starts_with(to.as_str()))),
         None => all.items.iter().find(|d| d.can_roll_back),
     };
-    let target = found.with_context(|| format!("{name} has no such deployment in {environment} to go back to"))?;
+    let target =
+        found.with_context(|| format!("{name} has no such deployment in {environment} to go back to"))?;
     let body = json!({ "environment": environment, "deployment": target.id });
-    let run: Run = client.call(Method::POST, &format!("/services/{}/rollback", service.id), Some(&body)).await?;
-    say!("Rolling {name} back to {} in {environment}; automatic deploys wait until resumed", target.commit.short());
+    let run: Run =
+        client.call(Method::POST, &format!("/services/{}/rollback", service.id), Some(&body)).await?;
+    say!(
+        "Rolling {name} back to {} in {environment}; automatic deploys wait until resumed",
+        target.commit.short()
+    );
     watch(&client, &run, None).await
 }
 
@@ -262,13 +284,25 @@ pub async fn status(text: Option<String>) -> anyhow::Result<i32> {
     let client = Client::find().await?;
     if let Some(text) = text {
         let run = find(&client, &text, None).await?;
-        say!("{} run {} of {}: {} ({})", mark(run.status), run.number, run.service.name, run.status, run.commit.short());
+        say!(
+            "{} run {} of {}: {} ({})",
+            mark(run.status),
+            run.number,
+            run.service.name,
+            run.status,
+            run.commit.short()
+        );
         if let Some(reason) = &run.reason {
             say!("  {reason}");
         }
         for stage in &run.stages {
             let took = stage.duration_ms.map(in_words).unwrap_or_default();
-            say!("  {} {:<21} {took:<9} {}", mark(stage.status), stage.kind.title(), stage.reason.as_deref().unwrap_or(""));
+            say!(
+                "  {} {:<21} {took:<9} {}",
+                mark(stage.status),
+                stage.kind.title(),
+                stage.reason.as_deref().unwrap_or("")
+            );
         }
         return Ok(0);
     }

@@ -25,7 +25,9 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let token = bearer(&parts.headers).ok_or_else(|| {
-            Refusal::unauthorized("send `Authorization: Bearer TOKEN`; `seamless token create --name NAME` prints one")
+            Refusal::unauthorized(
+                "send `Authorization: Bearer TOKEN`; `seamless token create --name NAME` prints one",
+            )
         })?;
         match app.control.bearer(token).await? {
             Some(actor) => Ok(Caller(actor)),
@@ -71,7 +73,10 @@ async fn session(control: &Control, headers: &HeaderMap) -> control::Result<Opti
 pub async fn require_session(State(app): State<App>, mut request: Request, next: Next) -> Response {
     match session(&app.control, request.headers()).await {
         Ok(Some(session)) => {
-            if request.method() != Method::GET && request.method() != Method::HEAD && !same_origin(request.headers()) {
+            if request.method() != Method::GET
+                && request.method() != Method::HEAD
+                && !same_origin(request.headers())
+            {
                 return (StatusCode::FORBIDDEN, "this form was sent from another site").into_response();
             }
             request.extensions_mut().insert(session);
@@ -106,8 +111,10 @@ async fn log_in(State(app): State<App>, Path(link): Path<String>, headers: Heade
         Ok((value, expires)) => {
             let age = expires.since(app.control.clock()) / 1000;
             let secure = if app.config.url.starts_with("https://") { "; Secure" } else { "" };
-            let text =
-                format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", value.expose_secret());
+            let text = format!(
+                "{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}",
+                value.expose_secret()
+            );
             let mut response = Redirect::to("/").into_response();
             if let Ok(value) = HeaderValue::from_str(&text) {
                 response.headers_mut().insert(header::SET_COOKIE, value);

@@ -50,9 +50,10 @@ impl FromRequest<App> for Signed {
         let (mut parts, body) = request.into_parts();
         let Path(service) = Path::<ServiceId>::from_request_parts(&mut parts, app).await?;
         let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let given = text(SIGNATURE)
-            .and_then(|s| hex::decode(s.strip_prefix("sha256=")?).ok())
-            .ok_or_else(|| Refusal::unauthorized("send X-Seamless-Signature-256: sha256=HMAC of the raw body"))?;
+        let given =
+            text(SIGNATURE).and_then(|s| hex::decode(s.strip_prefix("sha256=")?).ok()).ok_or_else(|| {
+                Refusal::unauthorized("send X-Seamless-Signature-256: sha256=HMAC of the raw body")
+            })?;
         let guid = text(DELIVERY).filter(|g| (1..=200).contains(&g.len()));
         let bytes = Bytes::from_request(Request::from_parts(parts, body), app)
             .await
@@ -66,7 +67,9 @@ impl FromRequest<App> for Signed {
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| wrong())?;
         mac.update(&bytes);
         mac.verify_slice(&given).map_err(|_| wrong())?;
-        let guid = guid.ok_or_else(|| Refusal::invalid(vec![field("X-Seamless-Delivery", "give an id of 1 to 200 characters")]))?;
+        let guid = guid.ok_or_else(|| {
+            Refusal::invalid(vec![field("X-Seamless-Delivery", "give an id of 1 to 200 characters")])
+        })?;
         Ok(Signed { service, guid, hook: parse(&bytes)? })
     }
 }
@@ -88,7 +91,10 @@ struct Look {
     guid: String,
 }
 
-async fn inbox(State(app): State<App>, Body(look): Body<Look>) -> Result<(StatusCode, Json<Outcome>), Refusal> {
+async fn inbox(
+    State(app): State<App>,
+    Body(look): Body<Look>,
+) -> Result<(StatusCode, Json<Outcome>), Refusal> {
     app.inbox.take_in(&app.control).await?;
     app.control.intake().await?;
     Ok((StatusCode::ACCEPTED, Json(app.control.outcome(&look.guid).await?)))

@@ -8,9 +8,8 @@ use axum::{
     extract::State,
     http::HeaderMap,
     response::{
-        Response,
+        IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
-        IntoResponse,
     },
     routing::get,
 };

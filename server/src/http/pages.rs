@@ -49,7 +49,9 @@ impl Site {
 
 impl FromRef<App> for LeptosOptions {
     fn from_ref(app: &App) -> Self {
-        app.site.as_ref().map_or_else(|| LeptosOptions::builder().output_name("seamless").build(), |s| s.options.clone())
+        app.site
+            .as_ref()
+            .map_or_else(|| LeptosOptions::builder().output_name("seamless").build(), |s| s.options.clone())
     }
 }
 
@@ -57,7 +59,8 @@ impl FromRef<App> for LeptosOptions {
 fn context(control: control::Control) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(control.clone());
-        let session = use_context::<http::request::Parts>().and_then(|p| p.extensions.get::<Session>().cloned());
+        let session =
+            use_context::<http::request::Parts>().and_then(|p| p.extensions.get::<Session>().cloned());
         if let Some(session) = session {
             provide_context(session.actor);
             provide_context(session.id);
@@ -143,8 +146,10 @@ async fn log_file(
 ) -> Result<Response, Refusal> {
     let run = app.control.run(run).await?;
     let kind: Option<StageKind> = file.strip_suffix(".txt").and_then(|k| k.parse().ok());
-    let stage: StageId =
-        kind.and_then(|k| run.stage(k)).map(|s| s.id).ok_or_else(|| control::Error::not_found("log", &file))?;
+    let stage: StageId = kind
+        .and_then(|k| run.stage(k))
+        .map(|s| s.id)
+        .ok_or_else(|| control::Error::not_found("log", &file))?;
     let name = format!("{}-{}-{file}", run.service.name, run.number);
     let mut response = super::api::log_text(app.control, stage, which.attempt);
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {

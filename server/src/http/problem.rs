@@ -30,7 +30,12 @@ impl Refusal {
 
     /// No such address.
     pub fn no_such_path() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", "no such address; see /api/v1/openapi.json")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here",
+            "no such address; see /api/v1/openapi.json",
+        )
     }
 
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
@@ -39,8 +44,12 @@ impl Refusal {
 
     /// Wrong fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let detail = errors.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; ");
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields are wrong", detail) }
+        let detail =
+            errors.iter().map(|f| format!("{}: {}", f.field, f.message)).collect::<Vec<_>>().join("; ");
+        Self {
+            errors,
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Some fields are wrong", detail)
+        }
     }
 }
 
@@ -48,25 +57,36 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error {
-            Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", text),
+            Error::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", text)
+            }
             Error::Invalid(errors) => Self::invalid(errors),
-            Error::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", "That does not fit what is there now", text),
+            Error::Conflict(_) => {
+                Self::new(StatusCode::CONFLICT, "conflict", "That does not fit what is there now", text)
+            }
             Error::Hole { next_seq } => Self {
                 next_seq: Some(next_seq),
                 ..Self::new(StatusCode::CONFLICT, "hole", "Lines are missing", text)
             },
             Error::Refused(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who is asking?", text),
-            Error::Unavailable(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Something outside does not answer", text)
-            }
+            Error::Unavailable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Something outside does not answer",
+                text,
+            ),
             Error::Internal(cause) => {
                 tracing::error!(error = &*cause as &dyn std::error::Error, "a request failed inside");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Seamless", text)
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "Something went wrong inside Seamless",
+                    text,
+                )
             }
         }
     }
 }
-
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -86,7 +106,9 @@ impl IntoResponse for Refusal {
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -128,17 +150,26 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
         }
         Refusal::invalid(vec![named(&path, message)])
     })?;
-    from.end().map_err(|e| Refusal::new(StatusCode::BAD_REQUEST, "unreadable", "The body is not JSON", e.to_string()))?;
+    from.end().map_err(|e| {
+        Refusal::new(StatusCode::BAD_REQUEST, "unreadable", "The body is not JSON", e.to_string())
+    })?;
     Ok(value)
 }
 
 /// serde names a missing or unknown field in its words only.
 fn named(path: &str, message: String) -> FieldError {
-    let quoted = message.split('`').nth(1).filter(|_| message.starts_with("missing field") || message.starts_with("unknown field"));
+    let quoted = message
+        .split('`')
+        .nth(1)
+        .filter(|_| message.starts_with("missing field") || message.starts_with("unknown field"));
     let parent = path.trim_end_matches('.');
     let field = match quoted {
         Some(name) if parent.is_empty() || parent == name || parent.ends_with(&format!(".{name}")) => {
-            if parent.is_empty() { name.to_owned() } else { parent.to_owned() }
+            if parent.is_empty() {
+                name.to_owned()
+            } else {
+                parent.to_owned()
+            }
         }
         Some(name) if message.starts_with("missing field") => format!("{parent}.{name}"),
         _ => parent.to_owned(),

@@ -22,7 +22,8 @@ impl FromRequestParts<App> for Runner {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        let token = bearer(&parts.headers).ok_or_else(|| Refusal::unauthorized("send the attempt's token"))?;
+        let token =
+            bearer(&parts.headers).ok_or_else(|| Refusal::unauthorized("send the attempt's token"))?;
         Ok(Runner(app.control.prove(token).await?))
     }
 }
@@ -49,11 +50,19 @@ async fn heartbeat(
     Ok(Json(app.control.heartbeat(&proven, &beat).await?))
 }
 
-async fn log(State(app): State<App>, Runner(proven): Runner, Body(batch): Body<LogBatch>) -> Result<Json<LogAnswer>, Refusal> {
+async fn log(
+    State(app): State<App>,
+    Runner(proven): Runner,
+    Body(batch): Body<LogBatch>,
+) -> Result<Json<LogAnswer>, Refusal> {
     Ok(Json(app.control.log(&proven, batch).await?))
 }
 
-async fn finish(State(app): State<App>, Runner(proven): Runner, Body(end): Body<Finish>) -> Result<StatusCode, Refusal> {
+async fn finish(
+    State(app): State<App>,
+    Runner(proven): Runner,
+    Body(end): Body<Finish>,
+) -> Result<StatusCode, Refusal> {
     app.control.finish(&proven, end).await?;
     Ok(StatusCode::NO_CONTENT)
 }

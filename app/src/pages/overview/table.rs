@@ -120,6 +120,27 @@ fn progress(run: Run) -> AnyView {
     }
 }
 
+/// The name of the machine as this browser reached it; services answer on their ports of the same one.
+fn host() -> String {
+    #[cfg(feature = "ssr")]
+    {
+        let parts = use_context::<http::request::Parts>();
+        let host = parts.as_ref().and_then(|p| p.headers.get(http::header::HOST)).and_then(|h| h.to_str().ok());
+        without_port(host.unwrap_or("localhost")).to_owned()
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        without_port(&window().location().host().unwrap_or_default()).to_owned()
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
 /// What runs somewhere, since when, and how it is.
 pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView {
     if !state.used {
@@ -139,13 +160,14 @@ pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView
         (other, Some(reason)) => format!("{other}: {reason}"),
         (other, None) => other.to_owned(),
     };
-    let port = state.port.map(|p| view! { <a class="port" href=format!("http://localhost:{p}/") rel="external noreferrer" title="Open it on this machine">{format!(":{p}")}</a> });
+    let port = state.port.map(|p| view! { " · "<a class="port" href=format!("http://{}:{p}/", host()) rel="external noreferrer" title="Open it">{format!(":{p}")}</a> });
     view! {
         <div class="env">
-            <div class="row"><Sha commit/>{state.ahead.map(|commits| view! { <Ahead commits/> })}{port}</div>
+            <div class="row"><Sha commit/>{state.ahead.map(|commits| view! { <Ahead commits/> })}</div>
             <div class=class>
                 {word}
                 {state.since.filter(|_| well).map(|at| view! { " · "<When at short=true/> })}
+                {port}
             </div>
             {held_by.map(|by| view! { <div class="wait small">{format!("on hold by {by}")}</div> })}
         </div>
@@ -175,7 +197,13 @@ fn state(row: &OverviewRow) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::short_address;
+    use super::{short_address, without_port};
+
+    #[test]
+    fn hosts_lose_their_port() {
+        assert_eq!(["ci.local:3000", "ci.local", "[::1]:3000", "[::1]"].map(without_port), ["ci.local", "ci.local", "[::1]", "[::1]"]);
+    }
+
 
     #[test]
     fn addresses_are_short() {

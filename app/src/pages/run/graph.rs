@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::Page;
 use crate::{
-    components::{Clock, Icon, look},
+    components::{Clock, Icon, ended_badly, look},
     text::words,
 };
 
@@ -45,7 +45,10 @@ fn thread(kinds: Vec<StageKind>) -> impl IntoView {
     let class = move || {
         run.with(|r| {
             let of = |k: &StageKind| r.stage(*k).map_or(Status::Idle, |s| s.status);
-            if kinds.iter().all(|k| of(k).lets_pass()) {
+            let broken = r.stages.iter().any(|s| ended_badly(s) && kinds.iter().all(|k| s.kind < *k));
+            if broken {
+                "thread"
+            } else if kinds.iter().all(|k| of(k).lets_pass()) {
                 "thread ok"
             } else if kinds.iter().any(|k| of(k) == Status::Failure) {
                 "thread bad"
@@ -74,6 +77,8 @@ fn Node(kind: StageKind) -> impl IntoView {
     let stage = Memo::new(move |_| page.run.with(|r| r.stage(kind).cloned()));
     let gate = page.run.with_untracked(|r| r.plan.stage(kind).is_some_and(|p| p.gate));
     let status = Memo::new(move |_| stage.with(|s| s.as_ref().map_or(Status::Idle, |s| s.status)));
+    // What a failure kept from running was not left out on purpose.
+    let stopped = Memo::new(move |_| page.run.with(|r| r.stages.iter().any(|s| s.kind < kind && ended_badly(s))));
     let later = move || status.get() == Status::Idle;
     let here = move || page.shown().is_some_and(|s| s.kind == kind).then_some("step");
     let class = move || match status.get() {
@@ -85,13 +90,16 @@ fn Node(kind: StageKind) -> impl IntoView {
     let mark = move || format!("st {}", look(status.get()).0);
     let icon = Signal::derive(move || if later() && gate { "pause" } else { look(status.get()).1 });
     let clock = Clock::expect();
-    let says = move || stage.with(|s| s.as_ref().map(|s| says(s, gate, clock)).unwrap_or_default());
+    let says = move || match (status.get(), stopped.get()) {
+        (Status::Skipped, true) => "not run".to_owned(),
+        _ => stage.with(|s| s.as_ref().map(|s| says(s, gate, clock)).unwrap_or_default()),
+    };
     let at = move || {
         let running = status.get() == Status::InProgress;
         stage.with(|s| s.as_ref().filter(|_| running).map(|s| crate::components::progress(s, clock.now())))
     };
     let title = move || stage.with(|s| s.as_ref().and_then(|s| s.reason.clone()));
-    let bare = move || later() && !gate;
+    let bare = move || (later() && !gate) || (status.get() == Status::Skipped && stopped.get());
     view! {
         <a class=class href=format!("?stage={kind}") data-noscroll="" aria-current=here title=title>
             <b>{name(kind)}</b>

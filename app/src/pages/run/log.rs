@@ -105,11 +105,11 @@ pub fn LogPanel(
                 {later}
             </div>
             <div class="follow">
-                {move || match (running.get(), following.get()) {
+                <span class="js">{move || match (running.get(), following.get()) {
                     (true, true) => Some("Following the end · scroll up to let go · "),
                     (true, false) => Some("Let go · scroll to the end to follow again · "),
                     _ => None,
-                }}
+                }}</span>
                 {move || stage.get().map(|s| download(page, &s))}
             </div>
         </section>

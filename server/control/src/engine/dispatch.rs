@@ -37,7 +37,9 @@ impl Control {
             let next = waiting
                 .iter()
                 .enumerate()
-                .filter(|(_, s)| !(is_deploy(s) && deploying.contains(&(s.service_id.clone(), s.kind.clone()))))
+                .filter(|(_, s)| {
+                    !(is_deploy(s) && deploying.contains(&(s.service_id.clone(), s.kind.clone())))
+                })
                 .min_by_key(|(at, s)| (per_service.get(&s.service_id).copied().unwrap_or(0), *at))
                 .map(|(at, _)| at);
             let Some(at) = next else { break };
@@ -68,14 +70,19 @@ impl Control {
         let now = self.now();
         let tx = self.store.begin().await?;
         let mut state = RunState::load(&tx, &row.run_id).await?;
-        if state.status_of(kind) != Some(Status::Idle) || state.stage(kind).is_none_or(|s| s.ready_at.is_none()) {
+        if state.status_of(kind) != Some(Status::Idle)
+            || state.stage(kind).is_none_or(|s| s.ready_at.is_none())
+        {
             return Ok(false);
         }
         if let Some(environment) = kind.environment() {
             let trigger: Trigger = state.run.trigger.parse()?;
             let live = deployments::live(&tx, &row.service_id, environment).await?;
-            if let Some(live) = live.filter(|l| !trigger.by_person() && !l.rollback && l.built_by > state.run.number) {
-                let by = format!("run {} ({})", live.run_number, live.commit_sha.get(..7).unwrap_or_default());
+            if let Some(live) =
+                live.filter(|l| !trigger.by_person() && !l.rollback && l.built_by > state.run.number)
+            {
+                let by =
+                    format!("run {} ({})", live.run_number, live.commit_sha.get(..7).unwrap_or_default());
                 state.supersede(&by, now)?;
                 let service = services::by_id(&tx, &row.service_id).await?;
                 state.settle(&crate::runs::gate_facts(&service)?, now)?;

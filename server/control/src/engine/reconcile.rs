@@ -27,7 +27,11 @@ impl Control {
                 // It moved on in between: nothing to do.
                 Ok(()) | Err(Error::Conflict(_) | Error::NotFound { .. }) => {}
                 // One stage that cannot be looked at must not hide the others.
-                Err(error) => tracing::error!(stage = id, error = &error as &dyn std::error::Error, "a stage could not be checked"),
+                Err(error) => tracing::error!(
+                    stage = id,
+                    error = &error as &dyn std::error::Error,
+                    "a stage could not be checked"
+                ),
             }
         }
         self.expire_approvals().await
@@ -36,7 +40,11 @@ impl Control {
     async fn check_stage(&self, row: stage::Model) -> Result<()> {
         let stage: StageId = row.id.parse()?;
         let attempt = row.attempt as u32;
-        let launching = self.launching.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&(stage, attempt));
+        let launching = self
+            .launching
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .contains(&(stage, attempt));
         if launching {
             return Ok(());
         }
@@ -88,7 +96,9 @@ impl Control {
             // The deploy was done; only its report was lost. Deploying again would be deploying twice.
             let finish = Finish {
                 outcome: Outcome::Success,
-                reason: Some("the runner was lost after the switch: what runs is what was to be deployed".into()),
+                reason: Some(
+                    "the runner was lost after the switch: what runs is what was to be deployed".into(),
+                ),
                 error: None,
                 lines: row.lines as u64,
                 outputs: Outputs::default(),
@@ -124,7 +134,9 @@ impl Control {
                 continue;
             }
             self.change_run(&run.id, |state| {
-                let Some(approval) = state.approval.clone().filter(|a| a.state == "waiting") else { return Ok(()) };
+                let Some(approval) = state.approval.clone().filter(|a| a.state == "waiting") else {
+                    return Ok(());
+                };
                 let waited = in_words(approval.expires_at - approval.requested_at);
                 state.decide("expired", None, None, now);
                 let reason = Some(format!("nobody approved within {waited}"));

@@ -7,7 +7,12 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, Query
 use crate::error::Result;
 
 /// Remembers a login link.
-pub async fn add_link<C: ConnectionTrait>(db: &C, hash: String, now: Timestamp, expires: Timestamp) -> Result<()> {
+pub async fn add_link<C: ConnectionTrait>(
+    db: &C,
+    hash: String,
+    now: Timestamp,
+    expires: Timestamp,
+) -> Result<()> {
     login_link::Entity::insert(login_link::ActiveModel {
         token_hash: Set(hash),
         created_at: Set(now.0),
@@ -39,7 +44,11 @@ pub async fn add_session<C: ConnectionTrait>(db: &C, row: session::Model) -> Res
 }
 
 /// The session of a cookie, if it has not expired.
-pub async fn session<C: ConnectionTrait>(db: &C, hash: &str, now: Timestamp) -> Result<Option<session::Model>> {
+pub async fn session<C: ConnectionTrait>(
+    db: &C,
+    hash: &str,
+    now: Timestamp,
+) -> Result<Option<session::Model>> {
     Ok(session::Entity::find()
         .filter(session::Column::TokenHash.eq(hash))
         .filter(session::Column::ExpiresAt.gt(now.0))
@@ -68,7 +77,11 @@ pub async fn add_token<C: ConnectionTrait>(db: &C, row: api_token::Model) -> Res
 }
 
 /// The token's row, if it has not expired.
-pub async fn token<C: ConnectionTrait>(db: &C, hash: &str, now: Timestamp) -> Result<Option<api_token::Model>> {
+pub async fn token<C: ConnectionTrait>(
+    db: &C,
+    hash: &str,
+    now: Timestamp,
+) -> Result<Option<api_token::Model>> {
     let row = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(hash)).one(db).await?;
     Ok(row.filter(|t| t.expires_at.is_none_or(|at| at > now.0)))
 }

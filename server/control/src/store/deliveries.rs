@@ -5,7 +5,10 @@ use domain::{
     view::{Delivery, ServiceRef},
 };
 use entity::delivery;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*,
+    sea_query::OnConflict,
+};
 
 use crate::error::{Error, Result};
 
@@ -34,7 +37,10 @@ pub async fn pending<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<deliv
 
 /// One delivery.
 pub async fn get<C: ConnectionTrait>(db: &C, id: DeliveryId) -> Result<delivery::Model> {
-    delivery::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("delivery", id))
+    delivery::Entity::find_by_id(id.to_string())
+        .one(db)
+        .await?
+        .ok_or_else(|| Error::not_found("delivery", id))
 }
 
 /// The delivery with a GUID.
@@ -65,7 +71,11 @@ pub async fn settle<C: ConnectionTrait>(
 }
 
 /// Newest first.
-pub async fn list<C: ConnectionTrait>(db: &C, before: Option<DeliveryId>, limit: u64) -> Result<Vec<delivery::Model>> {
+pub async fn list<C: ConnectionTrait>(
+    db: &C,
+    before: Option<DeliveryId>,
+    limit: u64,
+) -> Result<Vec<delivery::Model>> {
     let mut query = delivery::Entity::find().order_by_desc(delivery::Column::Id).limit(limit);
     if let Some(before) = before {
         query = query.filter(delivery::Column::Id.lt(before.to_string()));

@@ -7,7 +7,11 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect
 use crate::error::{Error, Result};
 
 /// What is live.
-pub async fn live<C: ConnectionTrait>(db: &C, service: &str, environment: EnvironmentName) -> Result<Option<deployment::Model>> {
+pub async fn live<C: ConnectionTrait>(
+    db: &C,
+    service: &str,
+    environment: EnvironmentName,
+) -> Result<Option<deployment::Model>> {
     Ok(deployment::Entity::find()
         .filter(deployment::Column::ServiceId.eq(service))
         .filter(deployment::Column::Environment.eq(environment.as_str()))
@@ -40,7 +44,10 @@ pub async fn make_live<C: ConnectionTrait>(db: &C, row: deployment::Model, now: 
 
 /// One deployment.
 pub async fn get<C: ConnectionTrait>(db: &C, id: DeploymentId) -> Result<deployment::Model> {
-    deployment::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("deployment", id))
+    deployment::Entity::find_by_id(id.to_string())
+        .one(db)
+        .await?
+        .ok_or_else(|| Error::not_found("deployment", id))
 }
 
 /// A service's deployments, newest first.

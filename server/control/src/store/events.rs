@@ -8,7 +8,10 @@ use domain::{
     view::{Event, Page},
 };
 use entity::event;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement, prelude::*,
+};
 
 use crate::error::Result;
 
@@ -32,7 +35,8 @@ pub async fn append<C: ConnectionTrait>(db: &C, events: Vec<NewEvent>, now: Time
     }
     if db.get_database_backend() == DbBackend::Postgres {
         // Any number does, as long as every appender uses the same.
-        db.execute_raw(Statement::from_string(DbBackend::Postgres, "SELECT pg_advisory_xact_lock(7316577)")).await?;
+        db.execute_raw(Statement::from_string(DbBackend::Postgres, "SELECT pg_advisory_xact_lock(7316577)"))
+            .await?;
     }
     let rows = events.into_iter().map(|e| event::ActiveModel {
         run_id: Set(e.run),
@@ -53,8 +57,16 @@ pub async fn newest<C: ConnectionTrait>(db: &C) -> Result<i64> {
 }
 
 /// Events after a number, oldest first.
-pub async fn after<C: ConnectionTrait>(db: &C, after: i64, run: Option<&str>, limit: u64) -> Result<Vec<event::Model>> {
-    let mut query = event::Entity::find().filter(event::Column::Seq.gt(after)).order_by_asc(event::Column::Seq).limit(limit);
+pub async fn after<C: ConnectionTrait>(
+    db: &C,
+    after: i64,
+    run: Option<&str>,
+    limit: u64,
+) -> Result<Vec<event::Model>> {
+    let mut query = event::Entity::find()
+        .filter(event::Column::Seq.gt(after))
+        .order_by_asc(event::Column::Seq)
+        .limit(limit);
     if let Some(run) = run {
         query = query.filter(event::Column::RunId.eq(run));
     }

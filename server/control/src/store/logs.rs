@@ -8,7 +8,9 @@ use domain::{
     view::{LogLine, Stream},
 };
 use entity::{log_chunk, stage};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -103,13 +105,21 @@ pub async fn append<C: ConnectionTrait>(
         .exec(db)
         .await?;
     if updated.rows_affected == 0 {
-        return Err(Error::Conflict(format!("another batch was stored at the same time: expected line {next}")));
+        return Err(Error::Conflict(format!(
+            "another batch was stored at the same time: expected line {next}"
+        )));
     }
     Ok(new_next)
 }
 
 /// Lines from a number on, up to `limit`.
-pub async fn read<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32, from: u64, limit: u64) -> Result<Vec<LogLine>> {
+pub async fn read<C: ConnectionTrait>(
+    db: &C,
+    stage: StageId,
+    attempt: u32,
+    from: u64,
+    limit: u64,
+) -> Result<Vec<LogLine>> {
     let mut found: Vec<LogLine> = Vec::new();
     let mut at = from;
     while (found.len() as u64) < limit {
@@ -130,7 +140,12 @@ pub async fn read<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32, from
 }
 
 /// Lines of the next few chunks from a number on; empty at the end. For reading a whole log in bounded memory.
-pub async fn read_some<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32, from: u64) -> Result<Vec<LogLine>> {
+pub async fn read_some<C: ConnectionTrait>(
+    db: &C,
+    stage: StageId,
+    attempt: u32,
+    from: u64,
+) -> Result<Vec<LogLine>> {
     let mut lines = Vec::new();
     for chunk in chunks(db, stage, attempt, from, 32).await? {
         lines.extend(unpack(&chunk)?.into_iter().filter(|l| l.seq >= from));
@@ -138,7 +153,13 @@ pub async fn read_some<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32,
     Ok(lines)
 }
 
-async fn chunks<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32, from: u64, limit: u64) -> Result<Vec<log_chunk::Model>> {
+async fn chunks<C: ConnectionTrait>(
+    db: &C,
+    stage: StageId,
+    attempt: u32,
+    from: u64,
+    limit: u64,
+) -> Result<Vec<log_chunk::Model>> {
     Ok(log_chunk::Entity::find()
         .filter(log_chunk::Column::StageId.eq(stage.to_string()))
         .filter(log_chunk::Column::Attempt.eq(attempt as i32))

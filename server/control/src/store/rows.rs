@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use domain::{
     Timestamp,
     service::{SecretVariable, ServiceSettings, Variable},
-    view::{Approval, Artifact, Commit, Deployment, ErrorLine, Hold, Pipeline, PullRequest, Run, Service, ServiceRef, Stage},
+    view::{
+        Approval, Artifact, Commit, Deployment, ErrorLine, Hold, Pipeline, PullRequest, Run, Service,
+        ServiceRef, Stage,
+    },
 };
 use entity::{approval, deployment, pipeline, run, service, stage};
 

@@ -4,11 +4,15 @@
 //! overwrite. The events that tell of it go into the same transaction.
 
 use domain::{
-    Status, StageEvent, StageKind, Timestamp,
+    StageEvent, StageKind, Status, Timestamp,
     plan::{Next, Plan},
 };
 use entity::{approval, run, stage};
-use sea_orm::{ActiveValue::{NotSet, Set}, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    prelude::*,
+};
 use serde_json::json;
 
 use super::events::{self, NewEvent};
@@ -43,14 +47,30 @@ impl RunState {
     /// A run that is not stored yet.
     pub fn new(run: run::Model, stages: Vec<stage::Model>, plan: Plan) -> Self {
         let changed = vec![false; stages.len()];
-        Self { run, stages, approval: None, plan, changed, run_changed: false, approval_changed: false, events: Vec::new() }
+        Self {
+            run,
+            stages,
+            approval: None,
+            plan,
+            changed,
+            run_changed: false,
+            approval_changed: false,
+            events: Vec::new(),
+        }
     }
 
     /// Reads a run inside a transaction; on PostgreSQL its row stays locked until the end.
     pub async fn load<C: ConnectionTrait>(db: &C, id: &str) -> Result<Self> {
-        let run = run::Entity::find_by_id(id).lock_exclusive().one(db).await?.ok_or_else(|| Error::not_found("run", id))?;
-        let stages =
-            stage::Entity::find().filter(stage::Column::RunId.eq(id)).order_by_asc(stage::Column::Ordinal).all(db).await?;
+        let run = run::Entity::find_by_id(id)
+            .lock_exclusive()
+            .one(db)
+            .await?
+            .ok_or_else(|| Error::not_found("run", id))?;
+        let stages = stage::Entity::find()
+            .filter(stage::Column::RunId.eq(id))
+            .order_by_asc(stage::Column::Ordinal)
+            .all(db)
+            .await?;
         let approval = approval::Entity::find_by_id(id).one(db).await?;
         let plan = serde_json::from_str(&run.plan)?;
         let mut state = Self::new(run, stages, plan);
@@ -97,8 +117,16 @@ impl RunState {
     }
 
     /// Changes a stage's status.
-    pub fn apply(&mut self, kind: StageKind, event: StageEvent, reason: Option<String>, now: Timestamp) -> Result<()> {
-        let from = self.status_of(kind).ok_or_else(|| Error::Conflict(format!("this run has no stage {}", kind.title())))?;
+    pub fn apply(
+        &mut self,
+        kind: StageKind,
+        event: StageEvent,
+        reason: Option<String>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let from = self
+            .status_of(kind)
+            .ok_or_else(|| Error::Conflict(format!("this run has no stage {}", kind.title())))?;
         let to = from.apply(event)?;
         let Some(row) = self.stage_mut(kind) else { return Ok(()) };
         row.status = to.as_str().into();
@@ -129,7 +157,10 @@ impl RunState {
         if event == StageEvent::Start && self.run.started_at.is_none() {
             self.run_mut().started_at = Some(now.0);
         }
-        self.tell("stage_changed", json!({ "stage": kind, "from": from, "to": to, "reason": reason, "attempt": attempt }));
+        self.tell(
+            "stage_changed",
+            json!({ "stage": kind, "from": from, "to": to, "reason": reason, "attempt": attempt }),
+        );
         Ok(())
     }
 
@@ -190,12 +221,16 @@ impl RunState {
 
     /// Opens the gate where one is due; true when the stage now waits for a person.
     fn gate(&mut self, kind: StageKind, planned: bool, facts: &GateFacts, now: Timestamp) -> Result<bool> {
-        let held = facts.hold.as_ref().filter(|_| kind == StageKind::DeployProduction && self.run.trigger != "rollback");
+        let held = facts
+            .hold
+            .as_ref()
+            .filter(|_| kind == StageKind::DeployProduction && self.run.trigger != "rollback");
         let approved = self.approval.as_ref().is_some_and(|a| a.state == "approved");
         if approved || !(planned || held.is_some()) {
             return Ok(false);
         }
-        let note = held.map(|(reason, by)| format!("automatic deploys to production were stopped by {by}: {reason}"));
+        let note = held
+            .map(|(reason, by)| format!("automatic deploys to production were stopped by {by}: {reason}"));
         self.apply(kind, StageEvent::OpenGate, note.clone(), now)?;
         self.approval = Some(approval::Model {
             run_id: self.run.id.clone(),
@@ -214,12 +249,8 @@ impl RunState {
     }
 
     fn settle_run(&mut self, now: Timestamp) {
-        let stages: Vec<_> = self
-            .plan
-            .stages
-            .iter()
-            .filter_map(|p| Some((p.kind, self.status_of(p.kind)?)))
-            .collect();
+        let stages: Vec<_> =
+            self.plan.stages.iter().filter_map(|p| Some((p.kind, self.status_of(p.kind)?))).collect();
         let mut status = Plan::run_status(&stages);
         let superseded = self.run.reason.as_deref().is_some_and(|r| r.starts_with("superseded by "));
         if status == Status::Success && superseded {
@@ -232,7 +263,8 @@ impl RunState {
         if status.is_terminal() {
             let reason = stages.iter().find(|(_, s)| *s == status).and_then(|(kind, _)| {
                 let why = self.stage(*kind).and_then(|s| s.reason.clone())?;
-                matches!(status, Status::Failure | Status::Cancelled).then(|| format!("{}: {why}", kind.title()))
+                matches!(status, Status::Failure | Status::Cancelled)
+                    .then(|| format!("{}: {why}", kind.title()))
             });
             let run = self.run_mut();
             run.ended_at = Some(now.0);
@@ -248,9 +280,13 @@ impl RunState {
     /// Stores a new run with everything it was made with.
     pub async fn insert<C: ConnectionTrait>(mut self, db: &C, now: Timestamp) -> Result<()> {
         run::Entity::insert(run::ActiveModel::from(self.run.clone())).exec_without_returning(db).await?;
-        stage::Entity::insert_many(self.stages.iter().cloned().map(stage::ActiveModel::from)).exec_without_returning(db).await?;
+        stage::Entity::insert_many(self.stages.iter().cloned().map(stage::ActiveModel::from))
+            .exec_without_returning(db)
+            .await?;
         if let Some(approval) = self.approval.take() {
-            approval::Entity::insert(approval::ActiveModel::from(approval)).exec_without_returning(db).await?;
+            approval::Entity::insert(approval::ActiveModel::from(approval))
+                .exec_without_returning(db)
+                .await?;
         }
         events::append(db, self.events, now).await
     }
@@ -260,7 +296,9 @@ impl RunState {
     /// # Errors
     /// [`Error::Conflict`] when a row was changed since it was read: nothing is written then, as the caller's transaction ends.
     pub async fn save<C: ConnectionTrait>(self, db: &C, now: Timestamp) -> Result<()> {
-        let conflict = |what: &str| Error::Conflict(format!("the {what} changed at the same time; look again and repeat"));
+        let conflict = |what: &str| {
+            Error::Conflict(format!("the {what} changed at the same time; look again and repeat"))
+        };
         for (row, changed) in self.stages.into_iter().zip(self.changed) {
             if !changed {
                 continue;
@@ -300,7 +338,9 @@ impl RunState {
         }
         if let (true, Some(approval)) = (self.approval_changed, self.approval) {
             approval::Entity::delete_by_id(&approval.run_id).exec(db).await?;
-            approval::Entity::insert(approval::ActiveModel::from(approval)).exec_without_returning(db).await?;
+            approval::Entity::insert(approval::ActiveModel::from(approval))
+                .exec_without_returning(db)
+                .await?;
         }
         events::append(db, self.events, now).await
     }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use domain::{RunId, ServiceId, StageId, Status};
 use entity::{approval, run, stage};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait};
+use sea_orm::{
+    ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait,
+};
 
 use crate::error::{Error, Result};
 
@@ -54,14 +56,18 @@ pub async fn newest_of_each<C: ConnectionTrait>(db: &C) -> Result<Vec<run::Model
         .to_owned();
     Ok(run::Entity::find()
         .filter(
-            Expr::tuple([Expr::col(run::Column::ServiceId).into(), Expr::col(run::Column::Number).into()]).in_subquery(newest),
+            Expr::tuple([Expr::col(run::Column::ServiceId).into(), Expr::col(run::Column::Number).into()])
+                .in_subquery(newest),
         )
         .all(db)
         .await?)
 }
 
 /// The stages of some runs, in order.
-pub async fn stages_of<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<HashMap<String, Vec<stage::Model>>> {
+pub async fn stages_of<C: ConnectionTrait>(
+    db: &C,
+    runs: &[String],
+) -> Result<HashMap<String, Vec<stage::Model>>> {
     let rows = stage::Entity::find()
         .filter(stage::Column::RunId.is_in(runs.iter().map(String::as_str)))
         .order_by_asc(stage::Column::Ordinal)
@@ -75,8 +81,14 @@ pub async fn stages_of<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<Ha
 }
 
 /// The approvals of some runs.
-pub async fn approvals_of<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<HashMap<String, approval::Model>> {
-    let rows = approval::Entity::find().filter(approval::Column::RunId.is_in(runs.iter().map(String::as_str))).all(db).await?;
+pub async fn approvals_of<C: ConnectionTrait>(
+    db: &C,
+    runs: &[String],
+) -> Result<HashMap<String, approval::Model>> {
+    let rows = approval::Entity::find()
+        .filter(approval::Column::RunId.is_in(runs.iter().map(String::as_str)))
+        .all(db)
+        .await?;
     Ok(rows.into_iter().map(|a| (a.run_id.clone(), a)).collect())
 }
 
@@ -113,7 +125,12 @@ pub async fn past_durations<C: ConnectionTrait>(db: &C, service: &str) -> Result
 }
 
 /// Records a sign of life of an attempt that is in progress.
-pub async fn heartbeat<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32, now: domain::Timestamp) -> Result<()> {
+pub async fn heartbeat<C: ConnectionTrait>(
+    db: &C,
+    stage: StageId,
+    attempt: u32,
+    now: domain::Timestamp,
+) -> Result<()> {
     stage::Entity::update_many()
         .col_expr(stage::Column::HeartbeatAt, Expr::value(Some(now.0)))
         .filter(stage::Column::Id.eq(stage.to_string()))

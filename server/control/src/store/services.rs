@@ -2,7 +2,10 @@
 
 use domain::{PipelineId, ServiceId};
 use entity::{pipeline, service};
-use sea_orm::{ActiveValue::NotSet, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, prelude::*, sea_query::ExprTrait};
+use sea_orm::{
+    ActiveValue::NotSet, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, prelude::*,
+    sea_query::ExprTrait,
+};
 
 use crate::error::{Error, Result};
 
@@ -13,7 +16,10 @@ pub async fn pipelines<C: ConnectionTrait>(db: &C) -> Result<Vec<pipeline::Model
 
 /// One pipeline.
 pub async fn pipeline<C: ConnectionTrait>(db: &C, id: PipelineId) -> Result<pipeline::Model> {
-    pipeline::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("pipeline", id))
+    pipeline::Entity::find_by_id(id.to_string())
+        .one(db)
+        .await?
+        .ok_or_else(|| Error::not_found("pipeline", id))
 }
 
 /// How many services a pipeline has.
@@ -57,7 +63,10 @@ pub async fn update<C: ConnectionTrait>(db: &C, mut row: service::Model) -> Resu
         .exec(db)
         .await?;
     if done.rows_affected == 0 {
-        return Err(Error::Conflict(format!("{} was changed by somebody else at the same time; look again and repeat", row.name)));
+        return Err(Error::Conflict(format!(
+            "{} was changed by somebody else at the same time; look again and repeat",
+            row.name
+        )));
     }
     Ok(row)
 }
@@ -89,8 +98,16 @@ pub async fn set_head<C: ConnectionTrait>(db: &C, id: &str, head: &str) -> Resul
 pub async fn delete<C: ConnectionTrait>(db: &C, id: &str) -> Result<()> {
     use entity::{approval, delivery, deployment, log_chunk, run, stage};
     use sea_orm::{QuerySelect, QueryTrait, sea_query::Query};
-    let stages = Query::select().column(stage::Column::Id).from(stage::Entity).and_where(stage::Column::ServiceId.eq(id)).to_owned();
-    let runs = run::Entity::find().select_only().column(run::Column::Id).filter(run::Column::ServiceId.eq(id)).into_query();
+    let stages = Query::select()
+        .column(stage::Column::Id)
+        .from(stage::Entity)
+        .and_where(stage::Column::ServiceId.eq(id))
+        .to_owned();
+    let runs = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(run::Column::ServiceId.eq(id))
+        .into_query();
     log_chunk::Entity::delete_many().filter(log_chunk::Column::StageId.in_subquery(stages)).exec(db).await?;
     approval::Entity::delete_many().filter(approval::Column::RunId.in_subquery(runs)).exec(db).await?;
     stage::Entity::delete_many().filter(stage::Column::ServiceId.eq(id)).exec(db).await?;

@@ -42,13 +42,14 @@ pub(super) fn of(secret: &str, needles: &mut BTreeSet<Vec<u8>>) {
     }
 }
 
-/// What a secret looks like within the base64 of something that holds it `offset` bytes after a group's start. The
-/// characters that also depend on what stands around it are left out.
-fn base64(secret: &[u8], offset: usize) -> [String; 2] {
+/// What a secret looks like within the base64 of something that holds it `offset` bytes after a group's start: without the
+/// characters that also depend on what stands around it, and as it ends when nothing follows.
+fn base64(secret: &[u8], offset: usize) -> [String; 4] {
     let mut bytes = vec![0; offset];
     bytes.extend_from_slice(secret);
     let (from, to) = ((offset * 8).div_ceil(6), bytes.len() * 8 / 6);
-    [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)].map(|text| text[from..to].to_owned())
+    let (standard, for_urls) = (STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes));
+    [&standard[from..to], &standard[from..], &for_urls[from..to], &for_urls[from..]].map(str::to_owned)
 }
 
 fn json(text: &str, ascii: bool) -> String {

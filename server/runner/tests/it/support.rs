@@ -393,6 +393,7 @@ impl Target for FakeTarget {
 
 /// Ends the stage for a cause once the log holds a text.
 pub fn end_when(server: &Server, text: &'static str, cause: Cause) -> Ending {
+    server.inner().lines.clear();
     let (server, ending) = (server.clone(), Ending::default());
     let told = ending.clone();
     tokio::spawn(async move {

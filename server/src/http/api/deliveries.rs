@@ -61,13 +61,21 @@ async fn list(
 /// Take a delivery in again
 #[utoipa::path(post, path = "/deliveries/{id}/replay", tag = "deliveries", params(("id" = DeliveryId, Path)),
     responses((status = 200, body = Delivery), (status = 404, body = Problem)))]
-async fn replay(State(app): State<App>, Caller(actor): Caller, Path(id): Path<DeliveryId>) -> Result<Json<Delivery>, Refusal> {
+async fn replay(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<Delivery>, Refusal> {
     Ok(Json(app.control.replay(&actor, id).await?))
 }
 
 /// The event log, oldest first
 #[utoipa::path(get, path = "/events", tag = "events", params(Since), responses((status = 200, body = Page<Event>)))]
-async fn events(State(app): State<App>, _: Caller, Query(since): Query<Since>) -> Result<Json<Page<Event>>, Refusal> {
+async fn events(
+    State(app): State<App>,
+    _: Caller,
+    Query(since): Query<Since>,
+) -> Result<Json<Page<Event>>, Refusal> {
     let most = limit(since.limit, PAGE, MOST)?;
     Ok(Json(app.control.events(since.after.unwrap_or(0), since.run, most).await?))
 }

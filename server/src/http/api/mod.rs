@@ -32,7 +32,9 @@ fn limit(given: Option<u64>, default: u64, most: u64) -> Result<u64, Refusal> {
     match given {
         None => Ok(default),
         Some(n) if (1..=most).contains(&n) => Ok(n),
-        Some(n) => Err(control::Error::field("limit", format!("{n} is out of range: give 1 to {most}")).into()),
+        Some(n) => {
+            Err(control::Error::field("limit", format!("{n} is out of range: give 1 to {most}")).into())
+        }
     }
 }
 
@@ -56,7 +58,10 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("`seamless token create --name NAME` prints one"))
             .build();
-        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme("token", SecurityScheme::Http(scheme));
     }
 }
 

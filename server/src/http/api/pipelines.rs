@@ -49,7 +49,11 @@ async fn list(State(app): State<App>, _: Caller) -> Result<Json<Page<Pipeline>>,
 /// A new pipeline
 #[utoipa::path(post, path = "/pipelines", tag = "pipelines", request_body = NewPipeline,
     responses((status = 201, body = Pipeline), (status = 422, body = Problem)))]
-async fn create(State(app): State<App>, _: Caller, Body(new): Body<NewPipeline>) -> Result<(StatusCode, Json<Pipeline>), Refusal> {
+async fn create(
+    State(app): State<App>,
+    _: Caller,
+    Body(new): Body<NewPipeline>,
+) -> Result<(StatusCode, Json<Pipeline>), Refusal> {
     Ok((StatusCode::CREATED, Json(app.control.create_pipeline(&new.name, new.environments).await?)))
 }
 

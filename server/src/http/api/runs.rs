@@ -97,7 +97,12 @@ type Accepted = Result<(StatusCode, Json<Run>), Refusal>;
 /// Start a run
 #[utoipa::path(post, path = "/services/{id}/runs", tag = "runs", params(("id" = ServiceId, Path)), request_body = Start,
     responses((status = 202, body = Run), (status = 404, body = Problem), (status = 422, body = Problem)))]
-async fn start(State(app): State<App>, Caller(actor): Caller, Path(id): Path<ServiceId>, Body(start): Body<Start>) -> Accepted {
+async fn start(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<ServiceId>,
+    Body(start): Body<Start>,
+) -> Accepted {
     Ok((StatusCode::ACCEPTED, Json(app.control.start_run(&actor, id, start.commit, start.branch).await?)))
 }
 
@@ -116,7 +121,11 @@ async fn of_service(
 
 /// All runs
 #[utoipa::path(get, path = "/runs", tag = "runs", params(Filter), responses((status = 200, body = Page<Run>)))]
-async fn list(State(app): State<App>, _: Caller, Query(filter): Query<Filter>) -> Result<Json<Page<Run>>, Refusal> {
+async fn list(
+    State(app): State<App>,
+    _: Caller,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Page<Run>>, Refusal> {
     let most = limit(filter.limit, PAGE, MOST)?;
     Ok(Json(app.control.runs(None, filter.status, filter.before, most).await?))
 }
@@ -162,7 +171,12 @@ async fn cancel(State(app): State<App>, Caller(actor): Caller, Path(id): Path<Ru
 /// Repeat a run as a new one
 #[utoipa::path(post, path = "/runs/{id}/rerun", tag = "runs", params(("id" = RunId, Path)), request_body = Again,
     responses((status = 202, body = Run), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn rerun(State(app): State<App>, Caller(actor): Caller, Path(id): Path<RunId>, Body(again): Body<Again>) -> Accepted {
+async fn rerun(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<RunId>,
+    Body(again): Body<Again>,
+) -> Accepted {
     let from = match again.from {
         From::Start => Rerun::Start,
         From::Failed => Rerun::Failed,

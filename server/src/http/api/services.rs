@@ -47,7 +47,11 @@ struct Why {
 /// Propose settings for a repository
 #[utoipa::path(post, path = "/services/detect", tag = "services", request_body = Look,
     responses((status = 200, body = Detected), (status = 422, body = Problem)))]
-async fn detect(State(app): State<App>, _: Caller, Body(look): Body<Look>) -> Result<Json<Detected>, Refusal> {
+async fn detect(
+    State(app): State<App>,
+    _: Caller,
+    Body(look): Body<Look>,
+) -> Result<Json<Detected>, Refusal> {
     Ok(Json(app.control.detect(&look.repository, look.branch.as_deref()).await?))
 }
 
@@ -94,7 +98,8 @@ async fn change(
     let mut whole = serde_json::to_value(&now.settings).map_err(control::Error::from)?;
     // The production port has two names; a change of either is a change of both.
     if let Some(settings) = whole.as_object_mut()
-        && (change.contains_key("port") || change.get("environments").and_then(|e| e.pointer("/production/port")).is_some())
+        && (change.contains_key("port")
+            || change.get("environments").and_then(|e| e.pointer("/production/port")).is_some())
     {
         settings.insert("port".into(), Value::Null);
         if let Some(port) = settings.get_mut("environments").and_then(|e| e.pointer_mut("/production/port")) {
@@ -119,7 +124,10 @@ fn merge(into: &mut Value, change: Value) {
                 }
             }
             // A variable set to null is a variable taken away.
-            into.retain(|name, value| !(value.is_null() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')));
+            into.retain(|name, value| {
+                !(value.is_null()
+                    && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+            });
         }
         (into, change) => *into = change,
     }
@@ -128,7 +136,11 @@ fn merge(into: &mut Value, change: Value) {
 /// Forget a service: its hook, what is deployed of it, its runs and logs
 #[utoipa::path(delete, path = "/services/{id}", tag = "services", params(("id" = ServiceId, Path)),
     responses((status = 204), (status = 404, body = Problem)))]
-async fn delete(State(app): State<App>, Caller(actor): Caller, Path(id): Path<ServiceId>) -> Result<StatusCode, Refusal> {
+async fn delete(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<ServiceId>,
+) -> Result<StatusCode, Refusal> {
     app.control.delete_service(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -148,6 +160,10 @@ async fn hold(
 /// Resume automatic deploys to production
 #[utoipa::path(delete, path = "/services/{id}/hold", tag = "services", params(("id" = ServiceId, Path)),
     responses((status = 200, body = Service), (status = 404, body = Problem), (status = 409, body = Problem)))]
-async fn resume(State(app): State<App>, Caller(actor): Caller, Path(id): Path<ServiceId>) -> Result<Json<Service>, Refusal> {
+async fn resume(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<ServiceId>,
+) -> Result<Json<Service>, Refusal> {
     Ok(Json(app.control.resume(&actor, id).await?))
 }
