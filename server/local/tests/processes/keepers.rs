@@ -20,6 +20,7 @@ pub fn trials() -> Vec<Trial> {
         test("a_keeper_killed_in_the_middle_of_a_deploy", killed_in_a_deploy),
         test("what_should_run_starts_after_a_reboot", a_reboot),
         test("only_one_keeper_runs", only_one_keeper),
+        test("a_keeper_does_not_belong_to_the_runner_that_started_it", an_adopter),
         test("a_port_that_is_taken_meanwhile_is_waited_for", a_blocked_port),
         test("health_is_told_as_it_is", health),
         test("a_retired_service_leaves_nothing", a_retired_service),
@@ -172,6 +173,30 @@ async fn only_one_keeper() {
     let many = (0..8).map(|_| bench.host.ensure());
     futures::future::join_all(many).await.into_iter().for_each(|done| done.unwrap());
     assert_eq!(bench.report().await.keeper, keeper);
+}
+
+/// This program as a runner, which adopts all orphans: its keeper must not be among them.
+pub fn adopter() -> std::process::ExitCode {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let bench = Bench::new();
+    let keeper = runtime.block_on(async {
+        bench.deploy(&bench.work("v0")).await.unwrap();
+        bench.report().await.keeper
+    });
+    let status = fs::read_to_string(format!("/proc/{keeper}/status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim().to_owned();
+    println!("{parent} {} {:?}", std::process::id(), rustix::process::child_subreaper().unwrap().is_some());
+    std::process::ExitCode::SUCCESS
+}
+
+async fn an_adopter() {
+    let output =
+        tokio::process::Command::new(std::env::current_exe().unwrap()).arg("adopter").output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<&str> = told.split_whitespace().collect();
+    assert!(words.len() == 3 && words[0] != words[1], "{told}");
+    assert_eq!(words[2], "true", "it goes on adopting");
 }
 
 async fn a_blocked_port() {

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("keeper") => return bench::keeper(),
         Some("runner") => return runners::runner(),
+        Some("adopter") => return keepers::adopter(),
         Some("server") => return runners::server(&std::env::args().nth(2).unwrap()),
         _ => {}
     }
