@@ -23,7 +23,8 @@ try {
   const ended = (status) => done.filter((run) => run.status === status).length;
   const count = ["success", "failure", "cancelled", "skipped"].map((status) => `${ended(status)} ${status}`);
   console.log(`${runs} runs of ${services} services on ${machine()}: ${(took / 1000).toFixed(1)} s; ${count.join(", ")}`);
-  for (const run of done.filter((run) => run.status !== "success")) console.log(`  run ${run.number}: ${run.reason}`);
+  const reasons = new Set(done.filter((run) => run.status !== "success").map((run) => run.reason));
+  for (const reason of reasons) console.log(`  ${reason}`);
   check("every run ends as a success", done.every((run) => run.status === "success"));
   check("the database was never locked", !/database is locked/i.test(await server.log()));
   bar("the server's own share of the processor", spent / took, 1, "cores");
