@@ -56,7 +56,7 @@ pub async fn newest_of_each<C: ConnectionTrait>(db: &C) -> Result<Vec<run::Model
         .to_owned();
     Ok(run::Entity::find()
         .filter(
-            Expr::tuple([Expr::col(run::Column::ServiceId).into(), Expr::col(run::Column::Number).into()])
+            Expr::tuple([Expr::col(run::Column::ServiceId), Expr::col(run::Column::Number)])
                 .in_subquery(newest),
         )
         .all(db)
