@@ -190,7 +190,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Err(e) => {
                 let message = e.body_text();
                 let message = message.split_once(": ").map_or(message.as_str(), |(_, rest)| rest).to_owned();
-                let field = message.split_once(": ").map_or("query", |(field, _)| field).to_owned();
+                let (field, message) = match message.split_once(": ") {
+                    Some((field, why)) => (field.to_owned(), why.to_owned()),
+                    None => ("query".to_owned(), message),
+                };
                 Err(Refusal::invalid(vec![FieldError { field, message }]))
             }
         }
