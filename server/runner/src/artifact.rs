@@ -18,7 +18,9 @@ pub enum ArtifactError {
     #[error("the artifact {0} is gone: start a new run to build it again")]
     Gone(String),
     /// The stored file is not what its name says.
-    #[error("the artifact {expected} is damaged (its content has {found}): start a new run to build it again")]
+    #[error(
+        "the artifact {expected} is damaged (its content has {found}): start a new run to build it again"
+    )]
     Damaged {
         /// The digest that was asked for.
         expected: String,
@@ -207,8 +209,10 @@ pub fn unpack(artifacts: &Path, digest: &str, into: &Path) -> Result<(), Artifac
     };
     let parent = into.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(ArtifactError::io("created", parent))?;
-    let temporary =
-        tempfile::Builder::new().prefix(".new-").tempdir_in(parent).map_err(ArtifactError::io("written to", parent))?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(parent)
+        .map_err(ArtifactError::io("written to", parent))?;
     let content = temporary.path().join("content");
     let pour = || -> io::Result<String> {
         fs::create_dir(&content)?;

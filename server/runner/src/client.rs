@@ -124,7 +124,8 @@ impl Client {
     /// # Errors
     /// As the server answers.
     pub async fn heartbeat(&self) -> Result<HeartbeatAnswer, CallError> {
-        let request = self.request(Method::POST, "heartbeat").json(&Heartbeat {}).timeout(Duration::from_secs(5));
+        let request =
+            self.request(Method::POST, "heartbeat").json(&Heartbeat {}).timeout(Duration::from_secs(5));
         self.call(request).await
     }
 
@@ -152,7 +153,10 @@ struct Refusal {
     detail: Option<String>,
 }
 
-async fn insist<T, F: Future<Output = Result<T, CallError>>>(what: &str, call: impl Fn() -> F) -> Result<T, Fenced> {
+async fn insist<T, F: Future<Output = Result<T, CallError>>>(
+    what: &str,
+    call: impl Fn() -> F,
+) -> Result<T, Fenced> {
     let mut backoff = Backoff::new();
     loop {
         match call().await {

@@ -49,7 +49,8 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     stage.make_folders()?;
     stage.log.system(format!("$ {command}"));
-    let mut child = spawn(stage, folder, command, extra).map_err(|e| cannot("start a shell in", folder, &e))?;
+    let mut child =
+        spawn(stage, folder, command, extra).map_err(|e| cannot("start a shell in", folder, &e))?;
     let judge = Arc::new(Mutex::new(Judge::default()));
     let mut pumps = JoinSet::new();
     if let Some(pipe) = child.stdout.take() {
@@ -78,7 +79,12 @@ pub(crate) async fn run(
     Err(judge.lock().unwrap_or_else(PoisonError::into_inner).failure(command, status))
 }
 
-fn spawn(stage: &Context, folder: &Path, command: &str, extra: &[(String, String)]) -> std::io::Result<Child> {
+fn spawn(
+    stage: &Context,
+    folder: &Path,
+    command: &str,
+    extra: &[(String, String)],
+) -> std::io::Result<Child> {
     Command::new("/bin/sh")
         .args(["-c", command])
         .current_dir(folder)

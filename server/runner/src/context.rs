@@ -64,7 +64,9 @@ impl Context {
         if !root.is_dir() {
             return Err(Failure::new("the workspace of this run is gone: rerun from the start"));
         }
-        let Some(context) = self.job.context.as_deref().filter(|c| !c.is_empty()) else { return Ok(root.to_owned()) };
+        let Some(context) = self.job.context.as_deref().filter(|c| !c.is_empty()) else {
+            return Ok(root.to_owned());
+        };
         let folder = root.join(context);
         if !folder.is_dir() {
             let commit = self.job.commit.get(..12).unwrap_or(&self.job.commit);

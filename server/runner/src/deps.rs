@@ -23,8 +23,18 @@ struct Kind {
 }
 
 const KINDS: [Kind; 6] = [
-    Kind { lockfile: "package-lock.json", folder: "node_modules", tool: "node", starts_over: &["npm ci", "npm clean-install"] },
-    Kind { lockfile: "npm-shrinkwrap.json", folder: "node_modules", tool: "node", starts_over: &["npm ci", "npm clean-install"] },
+    Kind {
+        lockfile: "package-lock.json",
+        folder: "node_modules",
+        tool: "node",
+        starts_over: &["npm ci", "npm clean-install"],
+    },
+    Kind {
+        lockfile: "npm-shrinkwrap.json",
+        folder: "node_modules",
+        tool: "node",
+        starts_over: &["npm ci", "npm clean-install"],
+    },
     Kind { lockfile: "pnpm-lock.yaml", folder: "node_modules", tool: "node", starts_over: &[] },
     Kind { lockfile: "yarn.lock", folder: "node_modules", tool: "node", starts_over: &[] },
     Kind { lockfile: "composer.lock", folder: "vendor", tool: "php", starts_over: &[] },
@@ -61,9 +71,13 @@ pub(crate) async fn restore(stage: &Context, folder: &Path, command: &str) -> Op
         now.and(done)
     });
     match copied.await {
-        Ok(Ok(())) => stage.log.system(format!("{} is as {} says: taken from an earlier run", kind.folder, kind.lockfile)),
+        Ok(Ok(())) => stage
+            .log
+            .system(format!("{} is as {} says: taken from an earlier run", kind.folder, kind.lockfile)),
         // Somebody may just have cleaned up. The command installs them then.
-        Ok(Err(error)) => stage.log.system(format!("{} of an earlier run could not be used: {error}", kind.folder)),
+        Ok(Err(error)) => {
+            stage.log.system(format!("{} of an earlier run could not be used: {error}", kind.folder))
+        }
         Err(_) => {}
     }
     None
@@ -163,7 +177,7 @@ fn prune(all: &Path) -> io::Result<()> {
                 .then(|| Some((e.metadata().ok()?.modified().ok()?, e.path())))?
         })
         .collect();
-    kept.sort_by(|a, b| b.0.cmp(&a.0));
+    kept.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
     for (_, path) in kept.into_iter().skip(KEEP) {
         // Out of sight first: whoever reads it now finds it gone, rather than incomplete without noticing.
         let gone = tempfile::Builder::new().prefix(".gone-").tempdir_in(all)?;

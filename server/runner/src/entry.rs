@@ -32,6 +32,8 @@ pub async fn run(target: Arc<dyn Target>) -> i32 {
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         tracing::warn!(%error, "processes that fork twice can be found by their cookie only");
     }
+    // The same commit gives the same file modes, and so the same artifact, whoever started the server.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let ending = Ending::default();
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let ending = ending.clone();
@@ -55,7 +57,8 @@ fn credentials() -> io::Result<(Credentials, File)> {
     }
     let mut text = String::new();
     Read::by_ref(&mut file).take(64 << 10).read_to_string(&mut text)?;
-    let credentials = serde_json::from_str(&text).map_err(|_| io::Error::other("not the credentials of a stage"))?;
+    let credentials =
+        serde_json::from_str(&text).map_err(|_| io::Error::other("not the credentials of a stage"))?;
     if regular {
         // The token need not lie on the disk any longer.
         file.set_len(0)?;

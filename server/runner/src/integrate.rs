@@ -28,13 +28,14 @@ pub(crate) async fn perform(
     neighbours: &[Launch],
 ) -> Result<(), Failure> {
     let folder = stage.data.run(stage.job.run).join(format!("test.{}", stage.job.attempt));
-    remove(&folder)?;
+    remove(stage, &folder).await?;
     let (artifacts, digest, into) = (stage.data.artifacts(), candidate.artifact.clone(), folder.clone());
     aside(stage, move || artifact::unpack(&artifacts, &digest, &into)).await?.map_err(told)?;
 
     let all: Vec<&Launch> = std::iter::once(candidate).chain(neighbours).collect();
     let ports = free_ports(all.len())?;
-    let addresses: Vec<JobVariable> = all.iter().zip(&ports).map(|(launch, port)| address(launch, *port)).collect();
+    let addresses: Vec<JobVariable> =
+        all.iter().zip(&ports).map(|(launch, port)| address(launch, *port)).collect();
     for (launch, at) in all.iter().zip(&addresses) {
         let commit = launch.commit.get(..7).unwrap_or(&launch.commit);
         stage.log.system(format!("starting {} {commit} at {}", launch.service, at.value));
@@ -55,7 +56,8 @@ pub(crate) async fn perform(
         match result {
             Ok(one) => started.push(one),
             Err(error) => {
-                let role = if launch.service == candidate.service { "the candidate" } else { "its neighbour" };
+                let role =
+                    if launch.service == candidate.service { "the candidate" } else { "its neighbour" };
                 failed.get_or_insert(format!("{role} {} did not start: {}", launch.service, error.message));
             }
         }
@@ -71,12 +73,17 @@ pub(crate) async fn perform(
     };
     stop(started).await;
     if result.is_ok() {
-        remove(&folder)?;
+        remove(stage, &folder).await?;
     }
     result
 }
 
-async fn test(stage: &Context, command: &str, folder: &Path, addresses: &[(String, String)]) -> Result<(), Failure> {
+async fn test(
+    stage: &Context,
+    command: &str,
+    folder: &Path,
+    addresses: &[(String, String)],
+) -> Result<(), Failure> {
     command::run(stage, &stage.folder(folder)?, command, addresses, Leftovers::Leave).await
 }
 
@@ -84,8 +91,9 @@ async fn stop(started: Vec<Started>) {
     join_all(started.into_iter().map(|one| one.stop.stop())).await;
 }
 
-fn remove(folder: &Path) -> Result<(), Failure> {
-    match std::fs::remove_dir_all(folder) {
+async fn remove(stage: &Context, folder: &Path) -> Result<(), Failure> {
+    let gone = folder.to_owned();
+    match aside(stage, move || std::fs::remove_dir_all(gone)).await? {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(cannot("remove", folder, &e)),
         _ => Ok(()),
     }
@@ -94,7 +102,11 @@ fn remove(folder: &Path) -> Result<(), Failure> {
 /// `SEAMLESS_URL_STOCK_API` of `stock-api`.
 fn address(launch: &Launch, port: u16) -> JobVariable {
     let name = launch.service.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-    JobVariable { name: format!("SEAMLESS_URL_{name}"), value: format!("http://127.0.0.1:{port}"), secret: false }
+    JobVariable {
+        name: format!("SEAMLESS_URL_{name}"),
+        value: format!("http://127.0.0.1:{port}"),
+        secret: false,
+    }
 }
 
 /// Ports that nobody listens on; all are held until the last is found, so that no two are the same.

@@ -67,7 +67,9 @@ impl Journal {
     /// Takes lines of a child in: all of them, or none when the disk is full.
     pub fn add(&mut self, lines: &[NewLine]) -> io::Result<()> {
         let size: u64 = lines.iter().map(|l| l.text.len() as u64).sum();
-        if !self.full && (self.spool.next() + lines.len() as u64 > self.most.0 || self.bytes + size > self.most.1) {
+        if !self.full
+            && (self.spool.next() + lines.len() as u64 > self.most.0 || self.bytes + size > self.most.1)
+        {
             self.full = true;
             let (lines, mib) = (self.most.0, self.most.1 >> 20);
             self.say(&format!(
@@ -103,7 +105,8 @@ impl Journal {
         match written.and_then(|_| self.spool.append(lines)) {
             Ok(_) => Ok(()),
             Err(error) => {
-                self.no_space |= matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                self.no_space |=
+                    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
                 Err(error)
             }
         }
@@ -156,7 +159,8 @@ mod tests {
             journal.add(&[line]).unwrap();
         }
         journal.close();
-        let texts: Vec<_> = journal.spool.read(0, 9999, 1 << 20).unwrap().into_iter().map(|l| l.text).collect();
+        let texts: Vec<_> =
+            journal.spool.read(0, 9999, 1 << 20).unwrap().into_iter().map(|l| l.text).collect();
         assert_eq!(texts.len(), 10 + 2 + 1000);
         assert_eq!(texts[9], "9");
         assert!(texts[10].starts_with("this log is full (10 lines"), "{}", texts[10]);

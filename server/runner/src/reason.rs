@@ -87,13 +87,19 @@ impl Judge {
     pub fn failure(&self, command: &str, status: std::process::ExitStatus) -> Failure {
         let name = short(command);
         let reason = match (status.code(), status.signal()) {
-            _ if self.no_space => format!("the disk is full: {name} could not write (free some space, then rerun)"),
+            _ if self.no_space => {
+                format!("the disk is full: {name} could not write (free some space, then rerun)")
+            }
             (Some(127), _) => match &self.missing {
-                Some(missing) => format!("not found: `{missing}` does not exist on this machine ({name} exited with 127)"),
+                Some(missing) => {
+                    format!("not found: `{missing}` does not exist on this machine ({name} exited with 127)")
+                }
                 None => format!("not found: {name} names a command that does not exist on this machine"),
             },
             (Some(126), _) => format!("{name} cannot be run: it is not an executable file (exited with 126)"),
-            (Some(code @ 129..=192), _) => format!("{name} exited with {code} (killed by {})", signal(code - 128)),
+            (Some(code @ 129..=192), _) => {
+                format!("{name} exited with {code} (killed by {})", signal(code - 128))
+            }
             (Some(code), _) => format!("{name} exited with {code}"),
             (None, Some(number)) => format!("{name} was killed by {}", signal(number)),
             (None, None) => format!("{name} ended without an exit status"),
@@ -160,7 +166,17 @@ const HEADS: [&str; 10] =
     ["error:", "Error:", "ERROR:", "fatal:", "FAIL ", "FAIL:", "FAILED ", "E  ", "Failure:", "panic:"];
 /// Speaks of one.
 const WORDS: [&str; 11] = [
-    "error", "errors", "fail", "fails", "failed", "failure", "failures", "fatal", "panic", "exception", "assertion",
+    "error",
+    "errors",
+    "fail",
+    "fails",
+    "failed",
+    "failure",
+    "failures",
+    "fatal",
+    "panic",
+    "exception",
+    "assertion",
 ];
 const TRACEBACK: &str = "Traceback (most recent call last)";
 
@@ -185,7 +201,8 @@ fn rank(text: &str) -> u8 {
         return 3;
     }
     let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty()).collect();
     let speaks = words.iter().enumerate().any(|(at, word)| {
         let none = |i: Option<&&str>| i.is_some_and(|w| matches!(*w, "0" | "no" | "without" | "ok"));
         // "0 failed", "no errors", "errors: 0", "fail 0"
@@ -240,10 +257,7 @@ mod tests {
     fn the_line_that_says_what_went_wrong() {
         use Stream::{Stderr, Stdout};
         let cases: [(&[(Stream, &str)], &str); 7] = [
-            (
-                &[(Stdout, "# tests 3"), (Stdout, "\u{1b}[31m✖ adds\u{1b}[0m"), (Stdout, "# fail 1")],
-                "✖ adds",
-            ),
+            (&[(Stdout, "# tests 3"), (Stdout, "\u{1b}[31m✖ adds\u{1b}[0m"), (Stdout, "# fail 1")], "✖ adds"),
             (
                 &[
                     (Stderr, "Traceback (most recent call last):"),
@@ -254,7 +268,10 @@ mod tests {
                 "KeyError: 'x'",
             ),
             (
-                &[(Stdout, "running 2 tests, 0 failed so far"), (Stderr, "thread 'a' panicked at src/a.rs:1:1:")],
+                &[
+                    (Stdout, "running 2 tests, 0 failed so far"),
+                    (Stderr, "thread 'a' panicked at src/a.rs:1:1:"),
+                ],
                 "thread 'a' panicked at src/a.rs:1:1:",
             ),
             (&[(Stderr, "warning: x"), (Stdout, "all done")], "warning: x"),

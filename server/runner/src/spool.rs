@@ -50,7 +50,16 @@ impl Spool {
 
     fn over(file: File) -> Self {
         reserve(&file);
-        Self { file, first: 0, next: 0, end: 0, marks: Vec::new(), cursor: (0, 0), buffer: Vec::new(), starved: false }
+        Self {
+            file,
+            first: 0,
+            next: 0,
+            end: 0,
+            marks: Vec::new(),
+            cursor: (0, 0),
+            buffer: Vec::new(),
+            starved: false,
+        }
     }
 
     /// Number of the next line.
@@ -143,7 +152,8 @@ impl Spool {
 
     fn seek(&mut self, to: u64) -> io::Result<()> {
         let mark = (to - self.first) / MARK_EVERY;
-        let start = usize::try_from(mark).ok().and_then(|i| self.marks.get(i)).ok_or(io::ErrorKind::NotFound)?;
+        let start =
+            usize::try_from(mark).ok().and_then(|i| self.marks.get(i)).ok_or(io::ErrorKind::NotFound)?;
         let (mut seq, mut offset) = (self.first + mark * MARK_EVERY, *start);
         while seq < to {
             let mut head = [0; 4];
@@ -236,7 +246,7 @@ mod tests {
         for _ in 0..100 {
             spool.append(std::slice::from_ref(&long)).unwrap();
         }
-        assert_eq!(spool.read(99, 10, 10).unwrap(), [long.clone()]);
+        assert_eq!(spool.read(99, 10, 10).unwrap(), std::slice::from_ref(&long));
         spool.acknowledge(100);
         assert_eq!((spool.first(), spool.file.metadata().unwrap().len()), (100, 0));
         assert_eq!(spool.append(&[line("next")]).unwrap(), 100);

@@ -49,7 +49,12 @@ pub enum Adoption {
 }
 
 /// Does one stage attempt; answers the exit code.
-pub async fn attempt(credentials: &Credentials, target: Arc<dyn Target>, ending: Ending, adoption: Adoption) -> i32 {
+pub async fn attempt(
+    credentials: &Credentials,
+    target: Arc<dyn Target>,
+    ending: Ending,
+    adoption: Adoption,
+) -> i32 {
     let client = match Client::new(credentials) {
         Ok(client) => client,
         Err(error) => {
@@ -65,10 +70,13 @@ pub async fn attempt(credentials: &Credentials, target: Arc<dyn Target>, ending:
     let data = Data::new(&credentials.data);
     let folder = data.stage(credentials.stage, credentials.attempt);
     let spool = folder.join("spool");
-    let masks = Masks::new(secrets(&job).filter(|v| Masks::maskable(&v.value)).map(|v| v.value.as_str()));
+    let known = secrets(&job).map(|v| v.value.as_str()).filter(|v| Masks::maskable(v));
+    let masks = Masks::new(known.chain(password(&job)));
     let log = match std::fs::create_dir_all(&folder).and_then(|()| LogSink::open(&spool, masks)) {
         Ok(log) => log,
-        Err(error) => return report(&client, failed(cannot("write", &spool, &error), &ending, &job, 0)).await,
+        Err(error) => {
+            return report(&client, failed(cannot("write", &spool, &error), &ending, &job, 0)).await;
+        }
     };
     for short in secrets(&job).filter(|v| !Masks::maskable(&v.value)) {
         log.system(format!("warning: the secret {} is too short to be masked in this log", short.name));
@@ -103,7 +111,13 @@ pub async fn attempt(credentials: &Credentials, target: Arc<dyn Target>, ending:
         return FENCED;
     }
     let mut finish = match result {
-        Ok(()) => Finish { outcome: Outcome::Success, reason: None, error: None, lines: 0, outputs: outputs.clone() },
+        Ok(()) => Finish {
+            outcome: Outcome::Success,
+            reason: None,
+            error: None,
+            lines: 0,
+            outputs: Outputs::default(),
+        },
         Err(failure) => {
             let finish = failed(failure, &ending, &stage.job, 0);
             log.system(finish.reason.as_deref().unwrap_or("failed"));
@@ -111,6 +125,7 @@ pub async fn attempt(credentials: &Credentials, target: Arc<dyn Target>, ending:
         }
     };
     finish.outputs = outputs;
+    finish.reason = finish.reason.map(|reason| log.masks().text(&reason).into_owned());
     log.close();
     if !matches!(shipping.await, Ok(Ok(()))) {
         return FENCED;
@@ -144,7 +159,9 @@ async fn perform(stage: &Context, target: Arc<dyn Target>, outputs: &mut Outputs
     };
     match done {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Failure::new("the runner failed while it worked on this stage; its own log says where")),
+        Ok(Err(_)) => {
+            Err(Failure::new("the runner failed while it worked on this stage; its own log says where"))
+        }
         Err(()) => Err(Failure::new("ended")),
     }
 }
@@ -171,11 +188,21 @@ fn failed(failure: Failure, ending: &Ending, job: &Job, lines: u64) -> Finish {
 fn secrets(job: &Job) -> impl Iterator<Item = &JobVariable> {
     let launches: Vec<_> = match &job.work {
         Work::Deploy(deploy) => vec![&deploy.launch],
-        Work::Integrate { candidate, neighbours, .. } => std::iter::once(candidate).chain(neighbours).collect(),
+        Work::Integrate { candidate, neighbours, .. } => {
+            std::iter::once(candidate).chain(neighbours).collect()
+        }
         _ => Vec::new(),
     };
     let theirs = launches.into_iter().flat_map(|launch| &launch.variables);
     job.variables.iter().chain(theirs).filter(|v| v.secret && !v.value.is_empty())
+}
+
+/// The password within a repository's address.
+fn password(job: &Job) -> Option<&str> {
+    let Work::Prepare { repository, .. } = &job.work else { return None };
+    let (_, rest) = repository.split_once("://")?;
+    let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
+    user.split_once(':').map_or(Some(user), |(_, password)| Some(password)).filter(|p| Masks::maskable(p))
 }
 
 async fn beat(client: Client, ending: Ending, adoption: Adoption) {

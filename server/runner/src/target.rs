@@ -50,7 +50,12 @@ pub trait Target: Send + Sync {
     ///
     /// What it starts outlives the runner, so it must not carry the stage's cookie `SEAMLESS_STAGE_ATTEMPT`. When `cancel`
     /// fires, it undoes what is not yet serving and returns an error.
-    async fn deploy(&self, work: &DeployWork, log: &LogSink, cancel: &CancellationToken) -> Result<(), TargetError>;
+    async fn deploy(
+        &self,
+        work: &DeployWork,
+        log: &LogSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), TargetError>;
 
     /// Starts a version beside the others for an integration test; returns when it is healthy.
     ///

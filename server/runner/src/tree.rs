@@ -99,7 +99,8 @@ impl Tree {
                 open.extend(children.get(&pid).into_iter().flatten());
             }
         }
-        let mut found: Vec<i32> = found.into_iter().filter(|pid| table.get(pid).is_some_and(|r| !r.dead)).collect();
+        let mut found: Vec<i32> =
+            found.into_iter().filter(|pid| table.get(pid).is_some_and(|r| !r.dead)).collect();
         found.sort_unstable();
         found
     }
@@ -210,8 +211,11 @@ impl Undertaker {
     /// Call it every few seconds.
     pub fn visit(&mut self) {
         let own = own_pid();
-        let dead: HashSet<i32> =
-            table().into_iter().filter(|(_, row)| row.dead && row.parent == own).map(|(pid, _)| pid).collect();
+        let dead: HashSet<i32> = table()
+            .into_iter()
+            .filter(|(_, row)| row.dead && row.parent == own)
+            .map(|(pid, _)| pid)
+            .collect();
         for pid in dead.intersection(&self.seen) {
             let _ = process::waitpid(Pid::from_raw(*pid), WaitOptions::NOHANG);
         }

@@ -14,7 +14,11 @@ use crate::{
 };
 
 /// Does the stage's work.
-pub(crate) async fn perform(stage: &Context, target: &dyn Target, outputs: &mut Outputs) -> Result<(), Failure> {
+pub(crate) async fn perform(
+    stage: &Context,
+    target: &dyn Target,
+    outputs: &mut Outputs,
+) -> Result<(), Failure> {
     match &stage.job.work {
         Work::Prepare { repository, reference, command } => {
             prepare(stage, repository, reference, command.as_deref(), outputs).await
@@ -58,7 +62,12 @@ async fn in_workspace(stage: &Context, command: &str) -> Result<(), Failure> {
     command::run(stage, &folder, command, &[], Leftovers::End).await
 }
 
-async fn build(stage: &Context, command: Option<&str>, bundle: bool, outputs: &mut Outputs) -> Result<(), Failure> {
+async fn build(
+    stage: &Context,
+    command: Option<&str>,
+    bundle: bool,
+    outputs: &mut Outputs,
+) -> Result<(), Failure> {
     if let Some(command) = command.filter(|c| !c.trim().is_empty()) {
         in_workspace(stage, command).await?;
     }
@@ -86,7 +95,10 @@ async fn deploy(
     work: &DeployWork,
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
-    target.deploy(work, &stage.log, stage.ending.token()).await.map_err(|error| Failure::new(error.message))?;
+    target
+        .deploy(work, &stage.log, stage.ending.token())
+        .await
+        .map_err(|error| Failure::new(error.message))?;
     outputs.deployment = Some(work.deployment);
     Ok(())
 }

@@ -29,10 +29,14 @@ impl Git<'_> {
         self.git(&tree, &["reset", "--hard", "--quiet", commit]).await?;
         if tree.join(".gitmodules").is_file() {
             self.log.system("fetching submodules");
-            self.git(&tree, &["submodule", "update", "--init", "--recursive", "--quiet"]).await?;
+            let done = self.git(&tree, &["submodule", "update", "--init", "--recursive", "--quiet"]).await;
+            done.map_err(GitError::of_submodule)?;
         }
-        match fs::remove_dir_all(into) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot(e)),
+        let old = into.to_owned();
+        // Many files may lie there; signs of life go on meanwhile.
+        match tokio::task::spawn_blocking(move || fs::remove_dir_all(old)).await.map_err(io::Error::other) {
+            Ok(Err(e)) if e.kind() != io::ErrorKind::NotFound => return Err(cannot(e)),
+            Err(e) => return Err(cannot(e)),
             _ => {}
         }
         fs::rename(&tree, into).map_err(cannot)

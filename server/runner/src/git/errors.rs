@@ -45,7 +45,13 @@ impl GitError {
         ]) {
             return Self::NeedsPassword;
         }
-        if says(&["couldn't find remote ref", "not our ref", "unadvertised object", "bad object", "unknown revision"]) {
+        if says(&[
+            "couldn't find remote ref",
+            "not our ref",
+            "unadvertised object",
+            "bad object",
+            "unknown revision",
+        ]) {
             return Self::NoCommit;
         }
         if says(&[
@@ -87,6 +93,20 @@ impl GitError {
         matches!(self, Self::Unreachable(_))
     }
 
+    /// The same about a part of the repository: a submodule.
+    #[must_use]
+    pub fn of_submodule(self) -> Self {
+        let why = match self {
+            Self::Ended | Self::NoSpace => return self,
+            Self::NoRepository => "its repository does not exist, or this machine may not read it".to_owned(),
+            Self::NeedsPassword => "its repository needs a password or a key".to_owned(),
+            Self::Empty => "its repository is empty".to_owned(),
+            Self::NoCommit => "its commit is not in its repository".to_owned(),
+            Self::Unreachable(told) | Self::Other(told) => told,
+        };
+        Self::Other(format!("a submodule could not be fetched: {why}"))
+    }
+
     /// The reason, for a repository and a commit.
     pub fn reason(&self, repository: &str, commit: &str) -> Failure {
         let short = commit.get(..12).unwrap_or(commit);
@@ -103,7 +123,9 @@ impl GitError {
             Self::NoCommit => format!(
                 "commit {short} is gone from {repository}: it was removed, perhaps by a forced push; start a run of a newer commit"
             ),
-            Self::NoSpace => "the disk is full: the repository could not be fetched (free some space, then rerun)".into(),
+            Self::NoSpace => {
+                "the disk is full: the repository could not be fetched (free some space, then rerun)".into()
+            }
             Self::Other(told) => format!("git failed for {repository}: {told}"),
         })
     }
@@ -114,7 +136,7 @@ fn told(stderr: &str) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|l| !l.is_empty());
     let line = lines()
         .find_map(|l| l.strip_prefix("fatal: ").or_else(|| l.strip_prefix("error: ")))
-        .or_else(|| lines().last())
+        .or_else(|| lines().next_back())
         .unwrap_or("git said nothing");
     line.chars().take(300).collect()
 }

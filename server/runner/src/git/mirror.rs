@@ -56,7 +56,10 @@ impl Git<'_> {
     async fn info(&self, mirror: &Path, commit: &str) -> Result<CommitInfo, GitError> {
         let commit = format!("{commit}^{{commit}}");
         let told = self
-            .git(mirror, &["log", "-1", "--no-show-signature", "--no-color", "--format=%s%x00%an", &commit, "--"])
+            .git(
+                mirror,
+                &["log", "-1", "--no-show-signature", "--no-color", "--format=%s%x00%an", &commit, "--"],
+            )
             .await?;
         let (message, author) = told.trim_end_matches('\n').split_once('\0').unwrap_or((told.trim(), ""));
         Ok(CommitInfo { message: message.to_owned(), author: author.to_owned() })
@@ -97,13 +100,20 @@ impl Git<'_> {
         let new = tempfile::Builder::new().prefix(".new-").tempdir_in(self.data.mirrors()).map_err(cannot)?;
         let inside = new.path().join("mirror.git");
         let path = inside.to_string_lossy();
-        self.git(new.path(), &["init", "--quiet", "--bare", "--template=", "--initial-branch=main", &path]).await?;
+        self.git(new.path(), &["init", "--quiet", "--bare", "--template=", "--initial-branch=main", &path])
+            .await?;
         let mut config = File::options().append(true).open(inside.join("config")).map_err(cannot)?;
         config.write_all(b"[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n").map_err(cannot)?;
         std::fs::rename(&inside, mirror).map_err(cannot)
     }
 
-    async fn fetch(&self, mirror: &Path, address: &str, reference: &str, commit: &str) -> Result<(), GitError> {
+    async fn fetch(
+        &self,
+        mirror: &Path,
+        address: &str,
+        reference: &str,
+        commit: &str,
+    ) -> Result<(), GitError> {
         // Each ref gets a name of its own here: `a` and `a/b` may not both be there, but may follow each other.
         let kept = hex::encode(&Sha256::digest(reference.as_bytes())[..8]);
         let branch = format!("+{reference}:refs/seamless/{kept}");
@@ -133,17 +143,24 @@ impl Git<'_> {
     }
 
     async fn fetch_once(&self, mirror: &Path, address: &str, wanted: &str) -> Result<(), GitError> {
-        let mut args = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
+        let mut args =
+            vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
         if address.starts_with('/') || address.starts_with("file://") {
             // The other side runs here, and refuses repositories of other users unless told so itself.
             args.extend(["--upload-pack", "git -c safe.directory='*' upload-pack"]);
+        }
+        if wanted.contains('*') {
+            args.push("--prune");
         }
         args.extend(["--", address, wanted]);
         let mut pause = Duration::from_millis(500);
         for attempt in 1.. {
             match self.git(mirror, &args).await {
                 Err(error) if error.passes() && attempt < TRIES => {
-                    self.log.system(format!("the repository cannot be reached; trying again in {} ms", pause.as_millis()));
+                    self.log.system(format!(
+                        "the repository cannot be reached; trying again in {} ms",
+                        pause.as_millis()
+                    ));
                     tokio::select! {
                         () = sleep(pause) => pause *= 3,
                         () = self.ending.ended() => return Err(GitError::Ended),

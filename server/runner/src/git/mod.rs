@@ -31,7 +31,10 @@ impl Git<'_> {
         let mut command = Command::new("git");
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
             // A server that was started from a hook has a repository of its own in its environment.
-            if !matches!(name.to_str(), Some("GIT_SSH" | "GIT_SSH_COMMAND" | "GIT_CONFIG_GLOBAL" | "GIT_EXEC_PATH")) {
+            if !matches!(
+                name.to_str(),
+                Some("GIT_SSH" | "GIT_SSH_COMMAND" | "GIT_CONFIG_GLOBAL" | "GIT_EXEC_PATH")
+            ) {
                 command.env_remove(name);
             }
         }
@@ -73,7 +76,9 @@ impl Git<'_> {
         let output = match output {
             Err(_) => return Err(GitError::Other(format!("git {} took too long", args.join(" ")))),
             Ok(Err(e)) if e.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => {
-                return Err(GitError::Other("not found: `git` does not exist on this machine; install it".into()));
+                return Err(GitError::Other(
+                    "not found: `git` does not exist on this machine; install it".into(),
+                ));
             }
             Ok(Err(e)) => return Err(GitError::Other(format!("git could not be started: {e}"))),
             Ok(Ok(output)) => output,
@@ -88,7 +93,9 @@ impl Git<'_> {
 /// `owner/name` is GitHub's; everything else is a path or a URL as it stands.
 pub fn address(repository: &str) -> String {
     let word = |w: &str| {
-        !w.is_empty() && !w.starts_with('.') && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        !w.is_empty()
+            && !w.starts_with('.')
+            && w.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     match repository.split_once('/') {
         Some((owner, name)) if word(owner) && word(name) && !Path::new(repository).exists() => {

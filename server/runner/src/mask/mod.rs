@@ -173,7 +173,9 @@ mod tests {
     fn plain(needles: &BTreeSet<Vec<u8>>, text: &[u8]) -> Vec<u8> {
         let mut found: Vec<(usize, usize)> = needles
             .iter()
-            .flat_map(|n| text.windows(n.len()).enumerate().filter(move |(_, w)| w == n).map(|(i, w)| (i, i + w.len())))
+            .flat_map(|n| {
+                text.windows(n.len()).enumerate().filter(move |(_, w)| w == n).map(|(i, w)| (i, i + w.len()))
+            })
             .collect();
         found.sort_unstable();
         let (mut out, mut at, mut rest) = (Vec::new(), 0, found.into_iter().peekable());

@@ -29,9 +29,25 @@ async fn the_environment_is_stated_in_full() {
     let printed = server.printed();
     let names: Vec<_> = printed.iter().filter_map(|l| l.split_once('=')).map(|(name, _)| name).collect();
     let expected = [
-        "CI", "CLICOLOR_FORCE", "FORCE_COLOR", "GREETING", "HOME", "LANG", "PATH", "PWD", "SEAMLESS", "SEAMLESS_BRANCH",
-        "SEAMLESS_CACHE", "SEAMLESS_COMMIT", "SEAMLESS_RUN", "SEAMLESS_RUN_NUMBER", "SEAMLESS_SERVICE", "SEAMLESS_STAGE",
-        "SEAMLESS_STAGE_ATTEMPT", "TERM", "TMPDIR",
+        "CI",
+        "CLICOLOR_FORCE",
+        "FORCE_COLOR",
+        "GREETING",
+        "HOME",
+        "LANG",
+        "PATH",
+        "PWD",
+        "SEAMLESS",
+        "SEAMLESS_BRANCH",
+        "SEAMLESS_CACHE",
+        "SEAMLESS_COMMIT",
+        "SEAMLESS_RUN",
+        "SEAMLESS_RUN_NUMBER",
+        "SEAMLESS_SERVICE",
+        "SEAMLESS_STAGE",
+        "SEAMLESS_STAGE_ATTEMPT",
+        "TERM",
+        "TMPDIR",
     ];
     // Some shells count their own depth.
     let names: Vec<_> = names.into_iter().filter(|n| !["_", "SHLVL", "OLDPWD"].contains(n)).collect();
@@ -45,7 +61,8 @@ async fn the_environment_is_stated_in_full() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_fails() {
     let server = Server::start().await;
-    let finish = server.fails(server.command("echo fine; echo 'Error: no x in y' >&2; echo more; exit 4")).await;
+    let finish =
+        server.fails(server.command("echo fine; echo 'Error: no x in y' >&2; echo more; exit 4")).await;
     assert!(finish.reason.unwrap().ends_with("exited with 4"));
     let error = finish.error.unwrap();
     assert_eq!(error.text, "Error: no x in y");
@@ -96,7 +113,8 @@ async fn one_that_never_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_ignores_sigterm_and_is_cancelled() {
     let server = Server::start().await;
-    let job = server.command("trap '' TERM; echo begun; sleep 86422 & (trap '' TERM; sleep 86422) & wait; sleep 86422");
+    let job = server
+        .command("trap '' TERM; echo begun; sleep 86422 & (trap '' TERM; sleep 86422) & wait; sleep 86422");
     let credentials = server.offer(job);
     let running = tokio::spawn(async move {
         let target = Arc::new(FakeTarget::default());
@@ -117,12 +135,17 @@ async fn one_that_ignores_sigterm_and_is_cancelled() {
 async fn one_that_leaves_children_behind() {
     let server = Server::start().await;
     // One in the background that holds the pipe, one that forked twice and closed it, one that ignores SIGTERM.
-    let command = "sleep 86423 & (setsid sleep 86423 >/dev/null 2>&1 &) ; (trap '' TERM; exec sleep 86423) & echo done";
+    let command =
+        "sleep 86423 & (setsid sleep 86423 >/dev/null 2>&1 &) ; (trap '' TERM; exec sleep 86423) & echo done";
     let start = Instant::now();
     server.succeeds(server.command(command)).await;
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert!(!lives("86423"));
-    assert!(server.log().contains("processes that the command left running were ended: sleep ("), "{}", server.log());
+    assert!(
+        server.log().contains("processes that the command left running were ended: sleep ("),
+        "{}",
+        server.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

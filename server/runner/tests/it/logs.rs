@@ -30,7 +30,8 @@ async fn every_fault_on_the_way() {
     ];
     server.inner().faults.extend(faults);
     // Several batches: a pause now and then.
-    let command = "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; [ $((i%100)) = 0 ] && sleep 0.03; done; :";
+    let command =
+        "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo line $i; [ $((i%100)) = 0 ] && sleep 0.03; done; :";
     server.succeeds(server.command(command)).await;
     assert_eq!(server.printed(), numbered(1, 2000));
     assert!(server.inner().faults.is_empty());
@@ -61,7 +62,8 @@ async fn a_server_that_is_away_for_a_while() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_line_comes_at_once_and_a_stream_ten_times_a_second() {
     let server = Server::start().await;
-    let job = server.command("echo first; sleep 1; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; sleep 0.01; done");
+    let job = server
+        .command("echo first; sleep 1; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; sleep 0.01; done");
     let start = Instant::now();
     let running = {
         let server = server.clone();
@@ -88,7 +90,12 @@ async fn secrets_do_not_get_into_the_log() {
     server.succeeds(job).await;
     let mut printed = server.printed();
     printed.retain(|l| !l.starts_with("err"));
-    assert_eq!(printed, ["key ******.", "******==", "******", "******", "1234", "{", "******0a"], "{}", server.log());
+    assert_eq!(
+        printed,
+        ["key ******.", "******==", "******", "******", "1234", "{", "******0a"],
+        "{}",
+        server.log()
+    );
     assert!(server.log().contains("err ******"));
     assert!(server.log().contains("warning: the secret PIN is too short"), "{}", server.log());
     let spool = std::fs::read_dir(server.data().join("stages")).unwrap().count();

@@ -64,7 +64,7 @@ async fn its_life_is_told_by_the_lock_and_its_token_leaves_the_disk() {
     child.kill().unwrap();
     ended(child).await;
     assert!(!locked(&path), "no process that it started holds the lock");
-    assert!(lives("86430"), "kill -9 leaves its processes");
+    eventually("what kill -9 leaves behind", || lives("86430")).await;
     let found = runner::tree::kill(&cookie, Duration::from_secs(5)).await;
     assert!(found.iter().any(|p| p.name == "sleep"), "{found:?}");
     assert!(!lives("86430"));
@@ -89,6 +89,31 @@ async fn orphans_without_a_cookie_are_found_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn from_its_start_to_the_first_line_it_takes_no_time() {
+    let (server, repository) = (Server::start().await, Repository::empty());
+    let commit = repository.commit("One", &[("a", "")]);
+    server.succeeds(repository.prepare(&server, &commit, None)).await; // the mirror is there, as in all but the first run
+    let commit = repository.commit("Two", &[("a", "x")]);
+    let mut took = Vec::new();
+    for _ in 0..9 {
+        server.inner().job = None;
+        let job = repository.prepare(&server, &commit, Some("echo begun"));
+        let start = std::time::Instant::now();
+        let (child, _) = start_runner(&server, job);
+        server.sees("Stdout: begun").await;
+        took.push(start.elapsed());
+        assert_eq!(ended(child).await, Some(0));
+    }
+    took.sort();
+    println!("fastest {:?}, median {:?}", took[0], took[4]);
+    assert!(took[0] < Duration::from_millis(500), "{took:?}");
+}
+
+fn start_runner(server: &Server, job: Job) -> (Child, std::path::PathBuf) {
+    start(server, job, itself())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_it_in_order() {
     let server = Server::start().await;
     let (child, _) = start(&server, server.command("echo begun; sleep 86433"), itself());
@@ -97,7 +122,10 @@ async fn sigterm_ends_it_in_order() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(ended(child).await, Some(0));
     let finish = server.inner().finishes[0].clone();
-    assert_eq!((finish.outcome, finish.reason.as_deref()), (Outcome::Cancelled, Some("the runner was told to stop")));
+    assert_eq!(
+        (finish.outcome, finish.reason.as_deref()),
+        (Outcome::Cancelled, Some("the runner was told to stop"))
+    );
     assert!(!lives("86433"));
 }
 
@@ -114,7 +142,9 @@ async fn without_credentials_it_does_nothing() {
 async fn a_gigabyte_of_output_fits_into_little_memory() {
     let server = Server::start().await;
     // Four hundred thousand lines on the way, one gigabyte in all.
-    let job = server.command("yes \"$(head -c 2499 /dev/zero | tr '\\0' 'y')\" | head -c 1000000000");
+    server.inner().brief = true;
+    let command = "yes \"$(head -c 2499 /dev/zero | tr '\\0' 'y')\" | head -c 1000000000";
+    let job = Job { timeout_s: 900, ..server.command(command) };
     let memory = server.data().join("memory");
     let mut command = itself();
     command.env("TELL_MEMORY", &memory);
@@ -122,7 +152,7 @@ async fn a_gigabyte_of_output_fits_into_little_memory() {
     assert_eq!(ended(child).await, Some(0));
     let printed = server.printed();
     assert_eq!(printed.len(), 400_000);
-    assert!(printed.iter().all(|l| l.len() == 2499));
+    assert!(printed.iter().all(|l| l == "2499"));
     let peak = std::fs::read_to_string(memory).unwrap();
     let kilobytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(kilobytes < 64 << 10, "{peak}");
@@ -152,7 +182,8 @@ async fn a_full_disk_is_told() {
 
     // The checkout does not fit.
     let (server, repository) = (Server::start().await, Repository::empty());
-    let noise: String = (0..700_000u64).map(|i| format!("{:x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+    let noise: String =
+        (0..700_000u64).map(|i| format!("{:x}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
     let commit = repository.commit("Large", &[("large", &noise)]);
     let (child, _) = start(&server, repository.prepare(&server, &commit, None), wrap(&server));
     assert_eq!(ended(child).await, Some(0));
@@ -160,9 +191,7 @@ async fn a_full_disk_is_told() {
     assert!(reason.starts_with("the disk is full"), "{reason}");
 
     // The command's own files do not fit, nor what it prints meanwhile.
-    let commit = repository.commit("Small", &[("large", "x")]);
     repository.git(&["checkout", "--quiet", "--orphan", "small"]);
-    let _ = commit;
     let small = repository.commit("Small", &[("large", "x")]);
     repository.git(&["branch", "--quiet", "-f", "main", "small"]);
     repository.git(&["checkout", "--quiet", "main"]);

@@ -7,7 +7,8 @@ use runner::{Cause, Ending};
 use crate::support::*;
 
 fn prepare(server: &Server, repository: &str) -> Job {
-    let work = Work::Prepare { repository: repository.into(), reference: "refs/heads/main".into(), command: None };
+    let work =
+        Work::Prepare { repository: repository.into(), reference: "refs/heads/main".into(), command: None };
     server.job(StageKind::Prepare, work)
 }
 
@@ -95,7 +96,8 @@ async fn a_commit_that_its_branch_has_left_is_still_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_at_once_share_one_mirror() {
     let (server, repository) = (Server::start().await, Repository::empty());
-    let files: Vec<(String, String)> = (0..200).map(|i| (format!("d{}/f{i}", i % 7), "x".repeat(i))).collect();
+    let files: Vec<(String, String)> =
+        (0..200).map(|i| (format!("d{}/f{i}", i % 7), "x".repeat(i))).collect();
     let files: Vec<_> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     let commit = repository.commit("One", &files);
     let others = futures::future::join_all((0..8).map(|_| async {
@@ -105,7 +107,8 @@ async fn many_at_once_share_one_mirror() {
         credentials.data = server.data().to_string_lossy().into_owned();
         let target = std::sync::Arc::new(FakeTarget::default());
         let code =
-            runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie).await;
+            runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie)
+                .await;
         (code, other.printed(), other.log())
     }));
     for (code, printed, log) in others.await {

@@ -33,7 +33,8 @@ fn deploy(artifact: &str) -> Work {
 #[tokio::test(flavor = "multi_thread")]
 async fn from_a_commit_to_a_deployment() {
     let (server, repository) = (Server::start().await, Repository::empty());
-    let commit = repository.commit("Sell things\n\nAt a price.", &[("serve", "#!/bin/sh\n"), ("sub/a.txt", "1")]);
+    let commit =
+        repository.commit("Sell things\n\nAt a price.", &[("serve", "#!/bin/sh\n"), ("sub/a.txt", "1")]);
 
     let command = "git log --format=%s; echo $SEAMLESS_SERVICE $SEAMLESS_RUN_NUMBER $SEAMLESS_STAGE; echo left > new.txt";
     let finish = server.succeeds(repository.prepare(&server, &commit, Some(command))).await;
@@ -41,11 +42,14 @@ async fn from_a_commit_to_a_deployment() {
     assert_eq!(finish.outputs.author.as_deref(), Some("Ada"));
     assert_eq!(server.printed(), ["Sell things", "orders 7 prepare"]);
 
-    server.succeeds(server.job(StageKind::UnitTest, Work::Command { command: "test -f new.txt && pwd".into() })).await;
+    server
+        .succeeds(server.job(StageKind::UnitTest, Work::Command { command: "test -f new.txt && pwd".into() }))
+        .await;
     let printed = server.printed();
     assert!(printed[0].ends_with("/src"), "{printed:?}");
 
-    let work = Work::Build { command: Some("mkdir out && echo built > out/x && rm new.txt".into()), bundle: true };
+    let work =
+        Work::Build { command: Some("mkdir out && echo built > out/x && rm new.txt".into()), bundle: true };
     let built = server.succeeds(server.job(StageKind::Build, work)).await.outputs;
     let artifact = built.artifact.unwrap();
     let stored = server.data().join("artifacts").join(format!("{artifact}.tar.zst"));
@@ -53,7 +57,9 @@ async fn from_a_commit_to_a_deployment() {
 
     let target = Arc::new(FakeTarget::default());
     let work = Work::Integrate {
-        command: "cat out/x; ls -a; for u in $SEAMLESS_URL_ORDERS $SEAMLESS_URL_STOCK_API; do echo $u; done; env".into(),
+        command:
+            "cat out/x; ls -a; for u in $SEAMLESS_URL_ORDERS $SEAMLESS_URL_STOCK_API; do echo $u; done; env"
+                .into(),
         candidate: launch("orders", &artifact),
         neighbours: vec![launch("stock-api", "other")],
     };
@@ -68,7 +74,10 @@ async fn from_a_commit_to_a_deployment() {
     calls.sort();
     assert_eq!(
         calls,
-        ["start orders with SEAMLESS_URL_STOCK_API PORT as true", "start stock-api with SEAMLESS_URL_ORDERS PORT as true"]
+        [
+            "start orders with SEAMLESS_URL_STOCK_API PORT as true",
+            "start stock-api with SEAMLESS_URL_ORDERS PORT as true"
+        ]
     );
     assert!(target.alive.lock().unwrap().is_empty(), "everything was stopped");
 
@@ -81,7 +90,8 @@ async fn a_failing_test_stops_what_was_started() {
     let (server, repository) = (Server::start().await, Repository::empty());
     let commit = repository.commit("One", &[("serve", "")]);
     server.succeeds(repository.prepare(&server, &commit, None)).await;
-    let built = server.succeeds(server.job(StageKind::Build, Work::Build { command: None, bundle: true })).await;
+    let built =
+        server.succeeds(server.job(StageKind::Build, Work::Build { command: None, bundle: true })).await;
     let artifact = built.outputs.artifact.unwrap();
     let work = |command: &str| Work::Integrate {
         command: command.into(),
@@ -92,7 +102,7 @@ async fn a_failing_test_stops_what_was_started() {
     let target = Arc::new(FakeTarget::default());
     let job = server.job(StageKind::IntegrationTest, work("echo launch-secret; exit 3"));
     let finish = server.run_with(job, target.clone(), Ending::default()).await.1.unwrap();
-    assert_eq!(finish.reason.as_deref(), Some("`echo launch-secret; exit 3` exited with 3"));
+    assert_eq!(finish.reason.as_deref(), Some("`echo ******; exit 3` exited with 3"));
     assert_eq!(server.printed(), ["******"], "the secrets of what is started are masked too");
     assert!(target.alive.lock().unwrap().is_empty());
 
@@ -104,7 +114,8 @@ async fn a_failing_test_stops_what_was_started() {
 
     let job = server.job(StageKind::IntegrationTest, work("echo begun; sleep 100"));
     let target = Arc::new(FakeTarget::default());
-    let finish = server.run_with(job, target.clone(), end_when(&server, "begun", Cause::Cancelled)).await.1.unwrap();
+    let finish =
+        server.run_with(job, target.clone(), end_when(&server, "begun", Cause::Cancelled)).await.1.unwrap();
     assert_eq!(finish.outcome, Outcome::Cancelled);
     assert!(target.alive.lock().unwrap().is_empty());
 
@@ -116,7 +127,8 @@ async fn a_failing_test_stops_what_was_started() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_fails_with_the_targets_words_and_hears_of_a_cancel() {
     let server = Server::start().await;
-    let refusing = Arc::new(FakeTarget { refuses: Some("not healthy after 5 s".into()), ..Default::default() });
+    let refusing =
+        Arc::new(FakeTarget { refuses: Some("not healthy after 5 s".into()), ..Default::default() });
     let job = server.job(StageKind::DeployStaging, deploy("a"));
     let finish = server.run_with(job, refusing, Ending::default()).await.1.unwrap();
     assert_eq!((finish.outcome, finish.reason.as_deref()), (Outcome::Failure, Some("not healthy after 5 s")));
@@ -124,7 +136,8 @@ async fn a_deploy_fails_with_the_targets_words_and_hears_of_a_cancel() {
 
     let waiting = Arc::new(FakeTarget { deploy_waits: true, ..Default::default() });
     let job = server.job(StageKind::DeployStaging, deploy("a"));
-    let finish = server.run_with(job, waiting, end_when(&server, "starting", Cause::Cancelled)).await.1.unwrap();
+    let finish =
+        server.run_with(job, waiting, end_when(&server, "starting", Cause::Cancelled)).await.1.unwrap();
     assert_eq!(finish.outcome, Outcome::Cancelled);
 
     let broken = Arc::new(FakeTarget { refuses: Some("panic".into()), ..Default::default() });
@@ -157,10 +170,12 @@ async fn a_workspace_that_is_gone_or_a_context_that_is_not_there_says_so() {
     assert_eq!(finish.reason.as_deref(), Some("the workspace of this run is gone: rerun from the start"));
 
     let commit = repository.commit("One", &[("services/orders/a", "1")]);
-    let job = Job { context: Some("services/stock".into()), ..repository.prepare(&server, &commit, Some("true")) };
+    let job =
+        Job { context: Some("services/stock".into()), ..repository.prepare(&server, &commit, Some("true")) };
     let finish = server.fails(job).await;
     assert!(finish.reason.unwrap().starts_with("the folder `services/stock` does not exist in commit"));
-    let job = Job { context: Some("services/orders".into()), ..repository.prepare(&server, &commit, Some("ls")) };
+    let job =
+        Job { context: Some("services/orders".into()), ..repository.prepare(&server, &commit, Some("ls")) };
     server.succeeds(job).await;
     assert_eq!(server.printed(), ["a"]);
 }
@@ -198,8 +213,11 @@ async fn seven_stages_that_do_nothing_take_no_time() {
     }
     let build = server.job(StageKind::Build, Work::Build { command: Some(":".into()), bundle: true });
     let artifact = server.succeeds(build).await.outputs.artifact.unwrap();
-    let work =
-        Work::Integrate { command: ":".into(), candidate: launch("orders", &artifact), neighbours: Vec::new() };
+    let work = Work::Integrate {
+        command: ":".into(),
+        candidate: launch("orders", &artifact),
+        neighbours: Vec::new(),
+    };
     server.succeeds(server.job(StageKind::IntegrationTest, work)).await;
     server.succeeds(server.job(StageKind::DeployStaging, deploy(&artifact))).await;
     server.succeeds(server.job(StageKind::DeployProduction, deploy(&artifact))).await;

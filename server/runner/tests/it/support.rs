@@ -18,11 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use domain::{
-    RunId, StageId, StageKind,
-    protocol::*,
-    view::Stream,
-};
+use domain::{RunId, StageId, StageKind, protocol::*, view::Stream};
 use runner::{Cause, Ending, LogSink, Started, Stop, Target, TargetError, stage::Adoption};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +44,8 @@ pub struct Inner {
     pub beats: u32,
     pub cancel: bool,
     pub fenced: bool,
+    /// Keeps only each line's length: for logs that would fill the memory.
+    pub brief: bool,
     pub faults: VecDeque<Fault>,
 }
 
@@ -234,7 +232,8 @@ async fn job(State(inner): Shared, headers: HeaderMap) -> Response {
 async fn heartbeat(State(inner): Shared, headers: HeaderMap, Json(_): Json<Heartbeat>) -> Response {
     let mut inner = inner.lock().unwrap();
     inner.beats += 1;
-    refused(&inner, &headers).unwrap_or_else(|| Json(HeartbeatAnswer { cancel: inner.cancel }).into_response())
+    refused(&inner, &headers)
+        .unwrap_or_else(|| Json(HeartbeatAnswer { cancel: inner.cancel }).into_response())
 }
 
 async fn finish(State(inner): Shared, headers: HeaderMap, Json(finish): Json<Finish>) -> Response {
@@ -265,7 +264,11 @@ async fn log(State(inner): Shared, headers: HeaderMap, Json(batch): Json<LogBatc
     if first > have {
         return (StatusCode::CONFLICT, Json(serde_json::json!({"next_seq": have}))).into_response();
     }
-    for (seq, line) in (first..).zip(batch.lines) {
+    let brief = inner.brief;
+    for (seq, mut line) in (first..).zip(batch.lines) {
+        if brief {
+            line.text = line.text.len().to_string();
+        }
         match inner.lines.get(seq) {
             Some(stored) => assert_eq!(stored, &line, "a line never changes"),
             None => inner.lines.push(line),
@@ -353,7 +356,12 @@ impl Stop for FakeStop {
 
 #[async_trait]
 impl Target for FakeTarget {
-    async fn deploy(&self, work: &DeployWork, log: &LogSink, cancel: &CancellationToken) -> Result<(), TargetError> {
+    async fn deploy(
+        &self,
+        work: &DeployWork,
+        log: &LogSink,
+        cancel: &CancellationToken,
+    ) -> Result<(), TargetError> {
         self.calls.lock().unwrap().push(format!("deploy {} to {}", work.launch.service, work.environment));
         log.system("starting");
         if self.deploy_waits {
@@ -372,7 +380,12 @@ impl Target for FakeTarget {
         log: &LogSink,
     ) -> Result<Started, TargetError> {
         let names: Vec<_> = extra.iter().map(|v| v.name.as_str()).collect();
-        self.calls.lock().unwrap().push(format!("start {} with {} as {}", launch.service, names.join(" "), !cookie.is_empty()));
+        self.calls.lock().unwrap().push(format!(
+            "start {} with {} as {}",
+            launch.service,
+            names.join(" "),
+            !cookie.is_empty()
+        ));
         if self.refuses.as_deref() == Some(launch.service.as_str()) {
             return Err(TargetError::new("it answered 500"));
         }
@@ -380,10 +393,13 @@ impl Target for FakeTarget {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let name = launch.service.clone();
         log.system(format!("{name} is healthy"));
-        let router = Router::new().route("/", get({
-            let name = name.clone();
-            move || async move { name }
-        }));
+        let router = Router::new().route(
+            "/",
+            get({
+                let name = name.clone();
+                move || async move { name }
+            }),
+        );
         let task = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         self.alive.lock().unwrap().push(name.clone());
         let stop = Box::new(FakeStop(task, name, self.alive.clone()));
