@@ -1,1 +1,24 @@
-//! Not written yet.
+//! Dev only: the real binary on a free port with its own data folder, on SQLite or on a real PostgreSQL; a client for its API and its
+//! live streams; Git repositories; and a service small enough to be deployed many times in one test.
+//!
+//! Refuses to stand in for any part of Seamless: what tests talk to here is what users run. Every wait has a deadline and says
+//! what it waited for.
+
+// What a test cannot do without may end the test.
+#![allow(clippy::unwrap_used)]
+
+mod api;
+mod git;
+mod live;
+mod ports;
+mod postgres;
+pub mod proc;
+mod server;
+mod service;
+
+pub use api::{Answer, Api, until};
+pub use git::Repository;
+pub use live::{Follow, Message};
+pub use ports::free_port;
+pub use server::{Options, Server, Store};
+pub use service::{python, serves, tiny};

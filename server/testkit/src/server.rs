@@ -1,0 +1,210 @@
+//! `seamless serve`, the real one: started, killed, started again on the same data and the same port, and cleared away with everything
+//! it left behind.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::{Api, free_port, postgres, proc, until};
+
+/// Where a server keeps its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// A file in its data folder.
+    Sqlite,
+    /// A database of its own in a real PostgreSQL.
+    Postgres,
+}
+
+/// How a server is started.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where its rows are.
+    pub store: Store,
+    /// Stages at a time.
+    pub slots: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { store: Store::Sqlite, slots: 4 }
+    }
+}
+
+/// A running server and everything it needs.
+pub struct Server {
+    /// A client with a token.
+    pub api: Api,
+    binary: PathBuf,
+    folder: TempDir,
+    port: u16,
+    database: Option<String>,
+    slots: usize,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts `binary` (a test crate knows it as `env!("CARGO_BIN_EXE_seamless")`) on SQLite.
+    pub async fn start(binary: &str) -> Self {
+        Self::start_with(binary, Options::default()).await
+    }
+
+    /// Starts `binary`.
+    pub async fn start_with(binary: &str, options: Options) -> Self {
+        let folder = tempfile::Builder::new().prefix("seamless-test-").tempdir().unwrap();
+        for name in ["data", "git", "home", "scratch"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let port = free_port();
+        let database = (options.store == Store::Postgres).then(postgres::fresh_database);
+        let api = Api::new(&format!("http://127.0.0.1:{port}"), "");
+        let slots = options.slots;
+        let mut server = Self { api, binary: binary.into(), folder, port, database, slots, child: None };
+        server.restart().await;
+        let token = server.command(&["token", "create", "--name", "tests"]).output().unwrap();
+        let said = String::from_utf8(token.stdout).unwrap();
+        server.api.token = said.split_whitespace().last().expect("no token was printed").to_owned();
+        server
+    }
+
+    /// Starts it again on the same data and port, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        assert!(self.child.is_none(), "it runs");
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let mut command = self.command(&["serve"]);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+        let url = format!("{}/readyz", self.api.base);
+        until("the server to be ready", async || {
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().unwrap()) {
+                panic!("the server ended at its start: {status}\n{}", self.log());
+            }
+            self.api.plain(&url).await
+        })
+        .await;
+    }
+
+    /// A command of the binary with this server's environment and nothing else.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path().join("home"))
+            .env("SEAMLESS_DATA", self.data())
+            .env("SEAMLESS_LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("SEAMLESS_SLOTS", self.slots.to_string())
+            .env("SEAMLESS_SITE", self.folder.path().join("no-site"))
+            // So that a page fault in a test leaves the line where it was.
+            .env("RUST_BACKTRACE", "1");
+        if let Some(database) = &self.database {
+            command.env("DATABASE_URL", database);
+        }
+        command
+    }
+
+    /// Ends it without a word, and returns when it is really dead.
+    pub fn kill9(&mut self) {
+        let mut child = self.child.take().expect("it does not run");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Asks it to end, and returns when it has.
+    pub async fn stop(&mut self) {
+        let mut child = self.child.take().expect("it does not run");
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        until("the server to end", async || child.try_wait().unwrap()).await;
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where its repositories are.
+    pub fn repositories(&self) -> PathBuf {
+        self.folder.path().join("git")
+    }
+
+    /// A path for what a test's commands and the test tell each other.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.path().join("scratch").join(name)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    /// What it printed, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Every process that has to do with it: runners, commands, keepers, deployed services, itself.
+    pub fn processes(&self) -> Vec<proc::Process> {
+        let mark = self.folder.path().to_string_lossy().into_owned();
+        proc::all().into_iter().filter(|p| p.names(&mark)).collect()
+    }
+
+    /// The processes of a stage attempt: its runner, and what its commands started.
+    pub fn attempt(&self, stage: domain::StageId, attempt: u32) -> Vec<proc::Process> {
+        let mark = format!("{stage}.{attempt}");
+        self.processes()
+            .into_iter()
+            .filter(|p| p.variable("SEAMLESS_STAGE_ATTEMPT") == Some(mark.as_str()))
+            .collect()
+    }
+
+    /// The deployments of a service that have processes, one entry for each process.
+    pub fn serving(&self, service: &str, environment: &str) -> Vec<String> {
+        let own = self.processes().into_iter().filter(|p| {
+            p.variable("SEAMLESS_SERVICE") == Some(service)
+                && p.variable("SEAMLESS_ENVIRONMENT") == Some(environment)
+        });
+        own.filter_map(|p| p.variable("SEAMLESS_DEPLOYMENT").map(str::to_owned)).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let begun = Instant::now();
+        loop {
+            let left = self.processes();
+            if left.is_empty() || begun.elapsed() > Duration::from_secs(10) {
+                break;
+            }
+            left.iter().for_each(proc::Process::kill9);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the server's log\n{}", tail(&self.log()));
+            for log in runner_logs(&self.data()) {
+                eprintln!("--- {}\n{}", log.display(), tail(&fs::read_to_string(&log).unwrap_or_default()));
+            }
+        }
+    }
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// Those in which something is written.
+fn runner_logs(data: &Path) -> Vec<PathBuf> {
+    let folders = fs::read_dir(data.join("stages")).into_iter().flatten().flatten();
+    let logs = folders.map(|f| f.path().join("runner.log"));
+    logs.filter(|log| fs::metadata(log).is_ok_and(|m| m.len() > 0)).take(5).collect()
+}
