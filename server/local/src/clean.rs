@@ -63,11 +63,19 @@ fn size(path: &Path) -> u64 {
     fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum()
 }
 
+/// When something changed in a folder or right below it; deeper changes do not show, and need not.
+fn touched(path: &Path) -> Option<SystemTime> {
+    let below = fs::read_dir(path).into_iter().flatten().flatten().filter_map(|entry| entry.metadata().ok());
+    let below = below.filter_map(|meta| meta.modified().ok()).max();
+    let own = fs::symlink_metadata(path).ok()?.modified().ok()?;
+    Some(below.map_or(own, |below| below.max(own)))
+}
+
 fn items(folder: &Path) -> Vec<Item> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut items: Vec<Item> = entries
         .filter_map(|entry| {
-            let touched = entry.metadata().ok()?.modified().ok()?;
+            let touched = touched(&entry.path())?;
             let path = entry.path();
             Some(Item {
                 name: entry.file_name().to_string_lossy().into_owned(),
@@ -103,13 +111,14 @@ fn shrink(folder: &Path, limit: Limit, untouchable: Duration, keep: impl Fn(&Ite
 }
 
 /// Removes what is too old or too much. Blocks.
-pub fn clean(data: &Path, limits: &Limits, artifacts: &[String], runs: &[String]) {
+pub fn clean(data: &Path, limits: &Limits, artifacts: &[String], runs: &[String], services: &[String]) {
     let quiet = limits.untouchable;
     shrink(&data.join("work"), limits.workspaces, quiet, |item| {
         runs.contains(&item.name) || item.name == "tests"
     });
     shrink(&data.join("work").join("tests"), Limit { age: DAY, bytes: GIB }, quiet, |_| false);
-    shrink(&data.join("caches"), limits.caches, quiet, |_| false);
+    // What is deployed has its home there.
+    shrink(&data.join("caches"), limits.caches, quiet, |item| services.contains(&item.name));
     shrink(&data.join("stages"), limits.stages, quiet, |item| in_use(&item.path));
     shrink(&data.join("artifacts"), limits.artifacts, quiet, |item| {
         item.name.strip_suffix(".tar.zst").is_some_and(|digest| artifacts.iter().any(|kept| kept == digest))

@@ -141,12 +141,15 @@ impl Host for ThisHost {
     async fn clean(&self, keep_artifacts: &[String], keep_runs: &[RunId]) -> Result<(), PortError> {
         let (data, limits) = (self.keepers.data.clone(), self.limits);
         let mut artifacts: Vec<String> = keep_artifacts.to_vec();
+        let mut services = Vec::new();
         for place in Place::all(&data) {
-            artifacts
-                .extend(place.load().map_err(PortError::new)?.live.map(|live| live.work.launch.artifact));
+            if let Some(live) = place.load().map_err(PortError::new)?.live {
+                artifacts.push(live.work.launch.artifact);
+                services.push(place.service);
+            }
         }
         let runs: Vec<String> = keep_runs.iter().map(ToString::to_string).collect();
-        tokio::task::spawn_blocking(move || clean::clean(&data, &limits, &artifacts, &runs))
+        tokio::task::spawn_blocking(move || clean::clean(&data, &limits, &artifacts, &runs, &services))
             .await
             .map_err(PortError::new)
     }

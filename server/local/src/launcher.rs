@@ -61,7 +61,7 @@ impl ProcessLauncher {
     /// # Errors
     /// When this program cannot find itself.
     pub fn of_this_program(data: &Path, server: impl Into<String>) -> io::Result<Self> {
-        Ok(Self::new(std::env::current_exe()?, data, server))
+        Ok(Self::new(std::env::current_exe()?, &std::path::absolute(data)?, server))
     }
 
     fn folder(&self, stage: StageId, attempt: u32) -> PathBuf {

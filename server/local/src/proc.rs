@@ -128,35 +128,48 @@ pub async fn end(root: Option<Identity>, mark: &str, grace: Duration) -> bool {
     killed
 }
 
-/// Who listens on a port of this machine, in words such as `python3, process 4711`; only what this user may see.
-pub fn listener(port: u16) -> Option<String> {
-    let mut inodes = BTreeSet::new();
+/// The listening sockets of this machine: port and inode.
+fn listening() -> Vec<(u16, String)> {
+    let mut found = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
             let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let local = fields
+            let port = fields
                 .get(1)
                 .and_then(|a| a.rsplit(':').next())
                 .and_then(|p| u16::from_str_radix(p, 16).ok());
-            if local == Some(port)
-                && fields.get(3) == Some(&"0A")
-                && let Some(inode) = fields.get(9)
-            {
-                inodes.insert(format!("socket:[{inode}]"));
+            if let (Some(port), Some(&"0A"), Some(inode)) = (port, fields.get(3), fields.get(9)) {
+                found.push((port, format!("socket:[{inode}]")));
             }
         }
     }
-    if inodes.is_empty() {
+    found
+}
+
+/// What a process holds open; nothing when it may not be asked.
+fn open_files(pid: i32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files.filter_map(|file| Some(fs::read_link(file.path()).ok()?.to_string_lossy().into_owned())).collect()
+}
+
+/// Who listens on a port of this machine, in words such as `python3, process 4711`; only what this user may see.
+pub fn listener(port: u16) -> Option<String> {
+    let sockets: Vec<String> =
+        listening().into_iter().filter(|(p, _)| *p == port).map(|(_, inode)| inode).collect();
+    if sockets.is_empty() {
         return None;
     }
-    pids().find_map(|pid| {
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-        let holds = files
-            .flatten()
-            .any(|f| fs::read_link(f.path()).is_ok_and(|to| inodes.contains(&*to.to_string_lossy())));
+    pids().find(|pid| open_files(*pid).iter().any(|file| sockets.contains(file))).map(|pid| {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        holds.then(|| format!("{}, process {pid}", name.trim()))
+        format!("{}, process {pid}", name.trim())
     })
+}
+
+/// The ports on which these processes listen.
+pub fn ports_of(processes: &[Identity]) -> BTreeSet<u16> {
+    let all = listening();
+    let held: BTreeSet<String> = processes.iter().flat_map(|id| open_files(id.pid)).collect();
+    all.into_iter().filter(|(_, inode)| held.contains(inode)).map(|(port, _)| port).collect()
 }
 
 /// Whether nobody listens on a port of this machine, on any of its addresses.

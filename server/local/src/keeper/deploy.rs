@@ -111,7 +111,9 @@ impl Shared {
             _ => Some(hold_port(self.address, work.port).map_err(End::Failed)?),
         };
         // What a keeper that died in the middle of this very deploy has left.
-        proc::end(None, &mark(work.deployment), GRACE).await;
+        if self.place.version(work.deployment).is_dir() {
+            proc::end(None, &mark(work.deployment), GRACE).await;
+        }
         self.unpack(work).await.map_err(End::Failed)?;
         let mut tail = Tail::new(self.place.log(work.deployment));
         let version = Version::start(&self.place, work.deployment, &work.launch, &work.neighbours)

@@ -27,6 +27,7 @@ const BACKLOG: usize = 10_000;
 
 /// Serves requests until the keeper is told to end or has nothing to keep.
 pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {
+    more_files();
     let listener = shared
         .place
         .with_socket(|path| {
@@ -67,6 +68,16 @@ pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {
     let _ = shared.place.with_socket(|path| fs::remove_file(path));
     tracing::info!("keeper ends");
     Ok(())
+}
+
+/// Two open files per request are many more than what a login shell allows.
+fn more_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum.map(|most| most.min(65_536)).or(Some(65_536));
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 async fn talk(shared: Arc<Shared>, stream: UnixStream, over: CancellationToken) {

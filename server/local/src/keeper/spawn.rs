@@ -46,11 +46,9 @@ impl Keepers {
     /// # Errors
     /// When this program cannot find itself.
     pub fn of_this_program(data: &Path) -> io::Result<Self> {
-        Ok(Self {
-            program: std::env::current_exe()?,
-            data: data.into(),
-            address: IpAddr::from([127, 0, 0, 1]),
-        })
+        // A keeper works in `/`, so the folder's name must hold there too.
+        let data = std::path::absolute(data)?;
+        Ok(Self { program: std::env::current_exe()?, data, address: IpAddr::from([127, 0, 0, 1]) })
     }
 
     /// A connection to the place's keeper, which is started when there is none.

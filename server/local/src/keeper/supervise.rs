@@ -230,6 +230,13 @@ fn words(what: &str, last: Option<&str>) -> String {
     }
 }
 
+/// A hint for a version that listens where nobody looks.
+fn elsewhere(version: &Version) -> String {
+    let ports = proc::ports_of(&proc::families(&[version.started.id]));
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    if ports.is_empty() { String::new() } else { format!(" (it listens on {})", ports.join(", ")) }
+}
+
 /// Waits until a version is healthy, has ended, or has taken too long; what it prints meanwhile goes to `say`.
 pub async fn healthy(
     version: &Version,
@@ -271,7 +278,10 @@ pub async fn healthy(
             () = sleep_until(deadline) => {
                 say(tail.look(true));
                 let ill = ill.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let why = ill.words(path, port, Some(seconds.into()));
+                let mut why = ill.words(path, port, Some(seconds.into()));
+                if ill == Ill::Closed {
+                    why.push_str(&elsewhere(version));
+                }
                 return Waited::Failed(match tail.last() {
                     Some(last) => format!("{why}; its last line: {last}"),
                     None => why,

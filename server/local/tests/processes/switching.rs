@@ -128,10 +128,14 @@ async fn never_listens() {
     bad.launch.start = "sleep 60".into();
     bad.launch.health_timeout_s = 1;
     let (error, _) = bench.deploy(&bad).await.unwrap_err();
+    let hint = "s: the service must listen on the port that it gets in the variable PORT";
+    assert!(error.message.ends_with(&format!(" for 1 {hint}")), "{error}");
+    let own = crate::bench::own_port();
+    bad.launch.start = format!("PORT={own} python3 service.py");
+    bad.launch.health_timeout_s = 3;
+    let (error, _) = bench.deploy(&bad).await.unwrap_err();
     assert!(
-        error
-            .message
-            .contains("for 1 s: the service must listen on the port that it gets in the variable PORT"),
+        error.message.contains(&format!(" for 3 {hint} (it listens on {own}); its last line: ")),
         "{error}"
     );
 }
