@@ -169,6 +169,9 @@ impl Control {
     pub async fn intake(&self) -> Result<usize> {
         let undone = deliveries::pending(self.store.read(), 100).await?;
         let count = undone.len();
+        if count == 100 {
+            self.nudge.intake();
+        }
         for row in undone {
             let id = row.id.clone();
             // One bad delivery must not stall the inbox.

@@ -126,6 +126,8 @@ impl Control {
                 Work::Deploy(DeployWork { deployment, environment, port, launch, neighbours })
             }
         };
+        // From here on the runner may have begun: what never got its job has done nothing and may be replaced freely.
+        runs::heartbeat(self.store.write(), proven.stage, proven.attempt, self.now()).await?;
         Ok(Job {
             run: run.id.parse()?,
             run_number: run.number,

@@ -36,6 +36,11 @@ enum Command {
         #[command(subcommand)]
         command: Token,
     },
+    /// Print the key with which hooks for a service are signed
+    HookSecret {
+        /// The service's name
+        service: String,
+    },
     /// Connect a Git repository: look into it, propose settings, and start
     Connect {
         /// Path, URL, or owner/name on GitHub
@@ -192,6 +197,13 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             let config = Config::from_env()?;
             let token = serve::control(&config).await?.new_api_token(&name).await?;
             println!("API token {name:?}, shown this once: {}", token.expose_secret());
+            Ok(0)
+        }
+        Command::HookSecret { service } => {
+            let control = serve::control(&Config::from_env()?).await?;
+            let found = control.services().await?.into_iter().find(|s| s.settings.name == service);
+            let found = found.ok_or_else(|| anyhow::anyhow!("there is no service {service:?}"))?;
+            println!("{}", control.hook_secret(found.id).await?);
             Ok(0)
         }
         Command::Connect { repository, name, branch, auto_deploy, no_run } => {

@@ -123,7 +123,7 @@ async fn log_in(State(app): State<App>, Path(link): Path<String>, headers: Heade
             response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
             response
         }
-        Err(control::Error::Refused(_)) => Redirect::to("/login?refused=1").into_response(),
+        Err(control::Error::Refused(_)) => Redirect::to("/login?link=bad").into_response(),
         Err(e) => Refusal::from(e).into_response(),
     }
 }

@@ -75,21 +75,18 @@ pub fn router(app: &App) -> Router<App> {
     };
     let root = site.options.site_root.to_string();
     let routes = generate_route_list(Dashboard);
-    let (open, closed): (Vec<_>, Vec<_>) = routes.into_iter().partition(|r| r.path() == "/login");
+    let closed: Vec<_> = routes.into_iter().filter(|r| r.path() != "/login").collect();
     let context = context(app.control.clone());
     let document = {
         let site = site.clone();
         move || shell(&site.bundle)
     };
     let missing = leptos_axum::render_app_async_with_context(context.clone(), document.clone());
-    let functions = {
-        let context = context.clone();
-        move |request: Request| leptos_axum::handle_server_fns_with_context(context.clone(), request)
-    };
+    let login = leptos_axum::render_app_async_with_context(context.clone(), document.clone());
+    // The server functions come with the pages, and so behind the session as well.
     let closed = Router::new()
-        .route("/fn/{*name}", any(functions))
         .route("/runs/{run}/log/{file}", get(log_file))
-        .leptos_routes_with_context(app, closed, context.clone(), document.clone())
+        .leptos_routes_with_context(app, closed, context, document)
         .fallback(move |request: Request| {
             let missing = missing.clone();
             async move { missing(request).await }
@@ -99,7 +96,7 @@ pub fn router(app: &App) -> Router<App> {
         .nest_service("/pkg", ServeDir::new(format!("{root}/pkg")).precompressed_br())
         .layer(middleware::from_fn(keep));
     Router::new()
-        .leptos_routes_with_context(app, open, context, document)
+        .route("/login", get(move |request: Request| login(request)))
         .merge(files)
         .merge(closed)
         .layer(middleware::from_fn(harden))

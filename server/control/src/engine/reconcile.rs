@@ -16,6 +16,8 @@ use crate::{
 
 /// How long after a cancel, or past its hard limit, a runner may take to end by itself.
 const GRACE_MS: i64 = 30_000;
+/// How often a runner is started that never gets as far as asking for its job.
+const MOST_STARTS: u32 = 3;
 
 impl Control {
     /// One look at every stage that is in progress, and at every approval.
@@ -107,6 +109,14 @@ impl Control {
         } else if state.run.cancel_requested {
             let by = state.run.cancel_by.clone().unwrap_or_default();
             state.apply(kind, StageEvent::Cancel, Some(format!("cancelled by {by}")), now)?;
+        } else if row.heartbeat_at.is_none() && (row.attempt as u32) < MOST_STARTS {
+            // It never got its job, as when the server was killed between its decision and the runner's start.
+            state.apply(
+                kind,
+                StageEvent::Retry,
+                Some("its runner never began; it is started again".into()),
+                now,
+            )?;
         } else if why.starts_with("runner lost") && (row.attempt as u32) <= kind.retries() {
             state.apply(kind, StageEvent::Retry, Some(format!("{why}; it is tried once more")), now)?;
         } else {
