@@ -290,7 +290,7 @@ pub async fn main(args: KeeperArgs) -> anyhow::Result<()> {
     };
     // A session of its own: what ends the terminal or the server does not end it.
     let _ = rustix::process::setsid();
-    let state = place.load().context("state.json cannot be read")?;
+    let state = place.recall().context("state.json cannot be read")?;
     let shared = Shared::new(place, args.address, state);
     serve::run(shared).await
 }

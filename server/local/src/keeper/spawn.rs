@@ -110,9 +110,15 @@ impl Keepers {
 
     /// Makes sure that a place's keeper lives.
     pub async fn ensure(&self, place: &Place) -> io::Result<()> {
-        let mut line = self.reach(place).await?;
-        line.say(&Request::Status).await?;
-        line.hear::<wire::Answer>().await.map(drop)
+        let asked = async {
+            let mut line = self.reach(place).await?;
+            line.say(&Request::Status).await?;
+            line.hear::<wire::Answer>().await.map(drop)
+        };
+        match tokio::time::timeout(Duration::from_secs(20), asked).await {
+            Ok(answered) => answered,
+            Err(_) => Err(io::Error::other("its keeper lives but does not answer")),
+        }
     }
 }
 

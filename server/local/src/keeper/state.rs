@@ -154,9 +154,24 @@ impl Place {
     /// Reads what was remembered; nothing when there is nothing.
     pub fn load(&self) -> io::Result<State> {
         match fs::read(self.state()) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(State::default()),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Reads what was remembered; what cannot be understood is set aside, so that it does not stand in the way for ever.
+    pub fn recall(&self) -> io::Result<State> {
+        match self.load() {
+            Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                let aside = self.folder().join("state.json.unreadable");
+                tracing::error!(error = %e, aside = %aside.display(), "what should run is unknown; deploy it again");
+                fs::rename(self.state(), aside)?;
+                Ok(State::default())
+            }
+            other => other,
         }
     }
 

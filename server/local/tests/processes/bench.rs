@@ -142,7 +142,7 @@ impl Bench {
     }
 
     /// Waits until what runs looks like that.
-    pub async fn until(&self, what: &str, looks: impl Fn(&Report) -> bool) -> Report {
+    pub async fn until(&self, what: &str, mut looks: impl FnMut(&Report) -> bool) -> Report {
         for _ in 0..600 {
             let report = self.report().await;
             if looks(&report) {

@@ -18,9 +18,12 @@ pub fn trials() -> Vec<Trial> {
         test("a_killed_keeper_is_followed_by_one_that_adopts", a_killed_keeper),
         test("a_killed_keeper_does_not_hinder_a_deploy", a_deploy_after_a_killed_keeper),
         test("a_keeper_killed_in_the_middle_of_a_deploy", killed_in_a_deploy),
+        test("a_keeper_killed_at_any_moment_serves_one_version", killed_at_any_moment),
+        test("a_deployer_killed_at_any_moment_leaves_one_version", deployer_killed_at_any_moment),
         test("what_should_run_starts_after_a_reboot", a_reboot),
         test("only_one_keeper_runs", only_one_keeper),
         test("a_keeper_does_not_belong_to_the_runner_that_started_it", an_adopter),
+        test("an_unreadable_memory_does_not_stand_in_the_way", unreadable_memory),
         test("a_port_that_is_taken_meanwhile_is_waited_for", a_blocked_port),
         test("health_is_told_as_it_is", health),
         test("a_retired_service_leaves_nothing", a_retired_service),
@@ -128,6 +131,61 @@ async fn killed_in_a_deploy() {
     assert_eq!(copies(new.deployment), 1);
 }
 
+async fn killed_at_any_moment() {
+    let bench = Bench::new();
+    bench.deploy(&bench.work("v")).await.unwrap();
+    let mut all = vec![bench.report().await.deployment.unwrap()];
+    for round in 0..10u64 {
+        let work = bench.work(&format!("v{round}"));
+        all.push(work.deployment);
+        let (target, wanted) = (bench.target.clone(), work.clone());
+        let deploying = tokio::spawn(async move {
+            target.deploy(&wanted, &LogSink::capture(), &tokio_util::sync::CancellationToken::new()).await
+        });
+        let keeper = bench.report().await.keeper;
+        tokio::time::sleep(Duration::from_millis(round * 40)).await;
+        kill(keeper, "-9");
+        deploying.await.unwrap().unwrap();
+        bench.host.ensure().await.unwrap();
+        bench
+            .until("healthy", |report| {
+                report.health == "healthy" && report.deployment == Some(work.deployment)
+            })
+            .await;
+        assert_eq!(bench.get("/").await, (200, format!("v{round}")));
+        while all.iter().map(|id| copies(*id)).sum::<usize>() > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(copies(work.deployment), 1);
+    }
+}
+
+async fn deployer_killed_at_any_moment() {
+    let bench = Bench::new();
+    bench.deploy(&bench.work("v")).await.unwrap();
+    let mut live = bench.report().await.deployment.unwrap();
+    for round in 0..10u64 {
+        let work = bench.work(&format!("v{round}"));
+        let (target, wanted) = (bench.target.clone(), work.clone());
+        let deploying = tokio::spawn(async move {
+            target.deploy(&wanted, &LogSink::capture(), &tokio_util::sync::CancellationToken::new()).await
+        });
+        tokio::time::sleep(Duration::from_millis(round * 30)).await;
+        deploying.abort(); // closes its connection, as its death would
+        let _ = deploying.await;
+        // Either it was too late or nothing of it stays; what is live answers all the time.
+        let old = live;
+        bench
+            .until("settled", |report| {
+                live = report.deployment.unwrap();
+                let gone = if live == old { work.deployment } else { old };
+                copies(gone) == 0 && copies(live) == 1 && report.health == "healthy"
+            })
+            .await;
+        assert_eq!(bench.get("/").await.0, 200);
+    }
+}
+
 async fn a_reboot() {
     let bench = Bench::new();
     let mut work = bench.work("v0");
@@ -197,6 +255,19 @@ async fn an_adopter() {
     let words: Vec<&str> = told.split_whitespace().collect();
     assert!(words.len() == 3 && words[0] != words[1], "{told}");
     assert_eq!(words[2], "true", "it goes on adopting");
+}
+
+async fn unreadable_memory() {
+    let bench = Bench::new();
+    let old = bench.work("v0");
+    bench.deploy(&old).await.unwrap();
+    kill(bench.report().await.keeper, "-9");
+    let state = bench.place().folder().join("state.json");
+    fs::write(&state, "{\"live\":").unwrap();
+    assert!(bench.host.ensure().await.is_err());
+    bench.deploy(&bench.work("v1")).await.unwrap();
+    assert_eq!((bench.get("/").await, copies(old.deployment)), ((200, "v1".into()), 0));
+    assert!(state.with_extension("json.unreadable").exists());
 }
 
 async fn a_blocked_port() {
