@@ -105,7 +105,12 @@ pub async fn attempt(
     let stage = Context { job, data, log: log.clone(), tree, ending: ending.clone() };
     let mut outputs = Outputs::default();
     let result = perform(&stage, target, &mut outputs).await;
-    stage.tree.end(if ending.cause().is_some() { tree::GRACE } else { Duration::from_secs(2) }).await;
+    match (ending.cause(), &stage.job.work) {
+        (Some(_), _) => drop(stage.tree.end(tree::GRACE).await),
+        // A deploy that ended by itself leaves nothing but what it deployed.
+        (None, Work::Deploy(_)) => {}
+        (None, _) => drop(stage.tree.end(Duration::from_secs(2)).await),
+    }
 
     if ending.cause() == Some(Cause::Fenced) {
         return FENCED;

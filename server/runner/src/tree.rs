@@ -22,6 +22,9 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// How long SIGKILL is repeated: a process that is stuck in the kernel may survive it.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// So many looks in a row must find nothing.
+const QUIET: u32 = 3;
+
 /// A process, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Process {
@@ -121,13 +124,20 @@ impl Tree {
             return Vec::new();
         }
         let (start, mut told, mut seen) = (Instant::now(), HashSet::new(), Vec::new());
-        let mut pause = Duration::from_millis(2);
+        let (mut pause, mut quiet) = (Duration::from_millis(2), 0);
         loop {
             let table = table();
             let members = self.members(&table);
             if members.is_empty() {
-                return seen;
+                // A process that is just being replaced by another program shows no environment for a moment.
+                quiet += 1;
+                if quiet == QUIET || self.surely_gone() {
+                    return seen;
+                }
+                sleep(Duration::from_millis(6)).await;
+                continue;
             }
+            quiet = 0;
             let out_of_patience = start.elapsed() >= grace;
             if start.elapsed() >= grace + KILL_LIMIT {
                 tracing::error!(?members, "processes survive SIGKILL");

@@ -10,6 +10,11 @@ use runner::{Cause, Ending};
 
 use crate::support::*;
 
+/// Seconds that no other process of this machine sleeps.
+pub fn unique() -> String {
+    (10_000_000 + random() % 90_000_000).to_string()
+}
+
 /// Whether a process with this argument lives.
 pub fn lives(argument: &str) -> bool {
     std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -100,21 +105,24 @@ async fn one_that_prints_what_is_not_text() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_never_ends() {
+    let long = unique();
     let server = Server::start().await;
-    let job = Job { timeout_s: 1, ..server.command("echo waiting for godot; sleep 86421") };
+    let job = Job { timeout_s: 1, ..server.command(format!("echo waiting for godot; sleep {long}")) };
     let start = Instant::now();
     let finish = server.fails(job).await;
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     assert!(finish.reason.unwrap().starts_with("Unit Test did not end within 1 s"));
     assert_eq!(finish.error.unwrap().text, "waiting for godot");
-    assert!(!lives("86421"));
+    assert!(!lives(&long));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_ignores_sigterm_and_is_cancelled() {
+    let long = unique();
     let server = Server::start().await;
-    let job = server
-        .command("trap '' TERM; echo begun; sleep 86422 & (trap '' TERM; sleep 86422) & wait; sleep 86422");
+    let job = server.command(format!(
+        "trap '' TERM; echo begun; sleep {long} & (trap '' TERM; sleep {long}) & wait; sleep {long}"
+    ));
     let credentials = server.offer(job);
     let running = tokio::spawn(async move {
         let target = Arc::new(FakeTarget::default());
@@ -128,19 +136,21 @@ async fn one_that_ignores_sigterm_and_is_cancelled() {
     assert!(took > Duration::from_secs(9) && took < Duration::from_secs(16), "the grace was kept: {took:?}");
     let finish = server.inner().finishes[0].clone();
     assert_eq!((finish.outcome, finish.reason.as_deref()), (Outcome::Cancelled, Some("cancelled")));
-    assert!(!lives("86422"));
+    assert!(!lives(&long));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_leaves_children_behind() {
+    let long = unique();
     let server = Server::start().await;
     // One in the background that holds the pipe, one that forked twice and closed it, one that ignores SIGTERM.
-    let command =
-        "sleep 86423 & (setsid sleep 86423 >/dev/null 2>&1 &) ; (trap '' TERM; exec sleep 86423) & echo done";
+    let command = format!(
+        "sleep {long} & (setsid sleep {long} >/dev/null 2>&1 &) ; (trap '' TERM; exec sleep {long}) & echo done"
+    );
     let start = Instant::now();
     server.succeeds(server.command(command)).await;
     assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
-    assert!(!lives("86423"));
+    assert!(!lives(&long));
     assert!(
         server.log().contains("processes that the command left running were ended: sleep ("),
         "{}",
@@ -158,8 +168,9 @@ async fn what_still_writes_when_the_shell_is_gone_may_finish() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_attempt_ends_this_one() {
+    let long = unique();
     let server = Server::start().await;
-    let credentials = server.offer(server.command("echo begun; sleep 86424"));
+    let credentials = server.offer(server.command(format!("echo begun; sleep {long}")));
     let running = tokio::spawn(async move {
         let target = Arc::new(FakeTarget::default());
         runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie).await
@@ -167,15 +178,16 @@ async fn a_newer_attempt_ends_this_one() {
     server.sees("begun").await;
     server.inner().fenced = true;
     assert_eq!(running.await.unwrap(), runner::stage::FENCED);
-    assert!(!lives("86424"));
+    assert!(!lives(&long));
     assert!(server.inner().finishes.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_told_apart_from_a_cancel() {
+    let long = unique();
     let server = Server::start().await;
     let ending = end_when(&server, "begun", Cause::Stopped);
-    let job = server.command("echo begun; sleep 86425");
+    let job = server.command(format!("echo begun; sleep {long}"));
     let (code, finish) = server.run_with(job, Arc::new(FakeTarget::default()), ending).await;
     let finish = finish.unwrap();
     assert_eq!((code, finish.outcome), (0, Outcome::Cancelled));

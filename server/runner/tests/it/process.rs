@@ -12,7 +12,10 @@ use std::{
 use domain::protocol::*;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{commands::lives, support::*};
+use crate::{
+    commands::{lives, unique},
+    support::*,
+};
 
 /// Not a test: the runner itself, started by the tests below.
 #[test]
@@ -54,8 +57,9 @@ async fn ended(mut child: Child) -> Option<i32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn its_life_is_told_by_the_lock_and_its_token_leaves_the_disk() {
+    let long = unique();
     let server = Server::start().await;
-    let job = server.command("echo begun; (setsid sleep 86430 >/dev/null 2>&1 &) ; sleep 86430");
+    let job = server.command(format!("echo begun; (setsid sleep {long} >/dev/null 2>&1 &) ; sleep {long}"));
     let cookie = format!("{}.{}", job.stage, job.attempt);
     let (mut child, path) = start(&server, job, itself());
     server.sees("begun").await;
@@ -64,28 +68,29 @@ async fn its_life_is_told_by_the_lock_and_its_token_leaves_the_disk() {
     child.kill().unwrap();
     ended(child).await;
     assert!(!locked(&path), "no process that it started holds the lock");
-    eventually("what kill -9 leaves behind", || lives("86430")).await;
+    eventually("what kill -9 leaves behind", || lives(&long)).await;
     let found = runner::tree::kill(&cookie, Duration::from_secs(5)).await;
     assert!(found.iter().any(|p| p.name == "sleep"), "{found:?}");
-    assert!(!lives("86430"));
+    assert!(!lives(&long));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orphans_without_a_cookie_are_found_too() {
+    let (long, longer) = (unique(), unique());
     let server = Server::start().await;
-    let job = server.command("(env -i setsid sleep 86431 >/dev/null 2>&1 &) ; echo done");
+    let job = server.command(format!("(env -i setsid sleep {long} >/dev/null 2>&1 &) ; echo done"));
     let (child, _) = start(&server, job, itself());
     assert_eq!(ended(child).await, Some(0));
-    assert!(!lives("86431"));
+    assert!(!lives(&long));
     assert!(server.log().contains("left running were ended: sleep"), "{}", server.log());
 
-    let job = server.command("(env -i setsid sh -c 'trap \"\" TERM; sleep 86432; sleep 86432' >/dev/null 2>&1 &) ; echo begun; sleep 86432");
+    let job = server.command(format!("(env -i setsid sh -c 'trap \"\" TERM; sleep {longer}; sleep {longer}' >/dev/null 2>&1 &) ; echo begun; sleep {longer}"));
     let (child, _) = start(&server, job, itself());
     server.sees("begun").await;
     server.inner().cancel = true;
     assert_eq!(ended(child).await, Some(0));
     assert_eq!(server.inner().finishes[0].outcome, Outcome::Cancelled);
-    assert!(!lives("86432"));
+    assert!(!lives(&longer));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,8 +120,9 @@ fn start_runner(server: &Server, job: Job) -> (Child, std::path::PathBuf) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_it_in_order() {
+    let long = unique();
     let server = Server::start().await;
-    let (child, _) = start(&server, server.command("echo begun; sleep 86433"), itself());
+    let (child, _) = start(&server, server.command(format!("echo begun; sleep {long}")), itself());
     server.sees("begun").await;
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -126,7 +132,7 @@ async fn sigterm_ends_it_in_order() {
         (finish.outcome, finish.reason.as_deref()),
         (Outcome::Cancelled, Some("the runner was told to stop"))
     );
-    assert!(!lives("86433"));
+    assert!(!lives(&long));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,8 +130,8 @@ impl Server {
     }
 
     /// A job that runs a command in a workspace that is there.
-    pub fn command(&self, command: &str) -> Job {
-        let job = self.job(StageKind::UnitTest, Work::Command { command: command.into() });
+    pub fn command(&self, command: impl AsRef<str>) -> Job {
+        let job = self.job(StageKind::UnitTest, Work::Command { command: command.as_ref().to_owned() });
         std::fs::create_dir_all(self.workspace(&job)).unwrap();
         job
     }
@@ -209,7 +209,7 @@ pub async fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn random() -> u128 {
+pub fn random() -> u128 {
     use std::hash::{BuildHasher, RandomState};
     u128::from(RandomState::new().hash_one(0)) << 16
 }
