@@ -18,7 +18,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::keeper::{
-    output::{LONGEST, Tail, turn_over},
+    output::{Hear, LONGEST, Tail, turn_over},
     spawn::Keepers,
     state::Place,
     supervise::{Waited, healthy},
@@ -77,7 +77,7 @@ impl ProcessTarget {
                 return Ok(Talked::BrokenOff);
             }
             match serde_json::from_slice(&bytes) {
-                Ok(Answer::Line { stream, text }) => log.line(stream, text),
+                Ok(Answer::Line { stream, text }) => log.push(stream, text).await,
                 Ok(Answer::Deployed(end)) => return Ok(Talked::Over(end)),
                 Ok(Answer::Refused(why)) => return Err(TargetError::new(why)),
                 Ok(_) => {}
@@ -160,12 +160,8 @@ impl Target for ProcessTarget {
         let version = Version::spawn(launch, &content, variables, &output, port)
             .map_err(|e| say("it could not be started", &e))?;
 
-        let name = launch.service.clone();
-        let into = log.clone();
-        let print = move |lines: Vec<String>| {
-            lines.into_iter().for_each(|line| into.line(Stream::Stdout, format!("{name} | {line}")));
-        };
-        let waited = healthy(&version, launch, &mut tail, &print, &CancellationToken::new()).await;
+        let ear = Named { name: launch.service.clone(), log: log.clone() };
+        let waited = healthy(&version, launch, &mut tail, &ear, &CancellationToken::new()).await;
         if let Waited::Failed(why) = waited {
             version.end(GRACE).await;
             return Err(TargetError::new(format!("{}: {why}", launch.service)));
@@ -179,7 +175,7 @@ impl Target for ProcessTarget {
                         () = quiet.cancelled() => {}
                         () = sleep(Duration::from_millis(100)) => {}
                     }
-                    print(tail.look(quiet.is_cancelled()));
+                    ear.hear(tail.look(quiet.is_cancelled())).await;
                     let _ = turn_over(&output, LONGEST);
                 }
             }
@@ -191,6 +187,21 @@ impl Target for ProcessTarget {
 
 /// How long a version under test may take to end by itself.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// A stage's log, where several services speak, so each line says which.
+struct Named {
+    name: String,
+    log: LogSink,
+}
+
+#[async_trait]
+impl Hear for Named {
+    async fn hear(&self, lines: Vec<String>) {
+        for line in lines {
+            self.log.push(Stream::Stdout, format!("{} | {line}", self.name)).await;
+        }
+    }
+}
 
 struct TestVersion {
     version: Version,

@@ -5,13 +5,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use domain::{protocol::DeployWork, view::Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Shared,
-    output::Tail,
+    output::{Hear, Tail},
     proxy::hold_port,
     state::{Live, State, mark},
     supervise::{Supervisor, Waited, healthy},
@@ -25,6 +26,8 @@ use crate::proc;
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long a version may take to end by itself.
 pub const GRACE: Duration = Duration::from_secs(10);
+/// How long a slow reader of the deploy's log is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How many versions keep their folder.
 const KEPT: usize = 3;
 
@@ -45,12 +48,21 @@ impl Talk {
 
     /// In Seamless's own name.
     pub fn say(&self, text: impl Into<String>) {
-        self.line(Stream::System, text.into());
+        // Whoever asked may be gone; after the switch the deploy goes on without listeners.
+        let _ = self.0.try_send(Answer::Line { stream: Stream::System, text: text.into() });
     }
+}
 
-    fn line(&self, stream: Stream, text: String) {
-        // Whoever asked may be gone, or read too slowly: the deploy waits for nobody, and the version's log has it all.
-        let _ = self.0.try_send(Answer::Line { stream, text });
+#[async_trait]
+impl Hear for Talk {
+    async fn hear(&self, lines: Vec<String>) {
+        for text in lines {
+            let line = Answer::Line { stream: Stream::Stdout, text };
+            // A reader who stands still must not keep a version from being started, or stopped.
+            if self.0.send_timeout(line, PATIENCE).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
@@ -124,8 +136,7 @@ impl Shared {
             version.started.port,
             work.launch.start
         ));
-        let say = |lines: Vec<String>| lines.into_iter().for_each(|line| talk.line(Stream::Stdout, line));
-        let waited = healthy(&version, &work.launch, &mut tail, say, cancel).await;
+        let waited = healthy(&version, &work.launch, &mut tail, talk, cancel).await;
         let end = match waited {
             // Whoever asked is gone or has changed their mind: this is the last moment to listen.
             Waited::Healthy if cancel.is_cancelled() => End::Cancelled,

@@ -8,12 +8,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use async_trait::async_trait;
+
 /// When a log is turned over.
 pub const LONGEST: u64 = 10 * 1024 * 1024;
 /// How much one look reads at most.
 const LOOK: u64 = 256 * 1024;
+/// Who is further behind than this has missed something.
+const BEHIND: u64 = 4 * LOOK;
 /// A line without end is cut here.
 const LINE: usize = 16 * 1024;
+
+/// Who hears what a starting version prints.
+#[async_trait]
+pub trait Hear: Send + Sync {
+    /// Takes lines; may make the reader wait for a moment, not for long.
+    async fn hear(&self, lines: Vec<String>);
+}
+
+/// Nobody.
+#[async_trait]
+impl Hear for () {
+    async fn hear(&self, _: Vec<String>) {}
+}
 
 /// Follows a log from where it is now.
 #[derive(Debug)]
@@ -42,6 +59,7 @@ impl Tail {
     pub fn look(&mut self, to_end: bool) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
+            self.catch_up(&mut lines);
             let mut bytes = Vec::new();
             let mut read = || -> io::Result<u64> {
                 let mut file = File::open(&self.path)?;
@@ -53,14 +71,13 @@ impl Tail {
             };
             let read = read().unwrap_or(0);
             self.offset += read;
-            for part in bytes.split_inclusive(|b| *b == b'\n') {
+            for part in bytes.split_inclusive(|b| *b == b'\n').flat_map(|line| line.chunks(LINE)) {
                 self.partial.extend_from_slice(part);
                 if part.ends_with(b"\n") || self.partial.len() >= LINE {
                     lines.push(text(&std::mem::take(&mut self.partial)));
                 }
             }
-            // At the end all that is there is wanted, but no more than a person could read.
-            if !to_end || read < LOOK || lines.len() > 20_000 {
+            if !to_end || read < LOOK {
                 break;
             }
         }
@@ -73,9 +90,27 @@ impl Tail {
         lines
     }
 
-    /// Turns the log over when it outgrows everything that could be read of it.
-    pub fn turn_over(&self) {
-        let _ = turn_over(&self.path, LONGEST);
+    /// Leaves out what is too much to be read, and says so: the newest lines are those that matter.
+    fn catch_up(&mut self, lines: &mut Vec<String>) {
+        let length = fs::metadata(&self.path).map(|m| m.len()).unwrap_or(0);
+        if length > self.offset + BEHIND {
+            let left_out = length - LOOK - self.offset;
+            self.offset = length - LOOK;
+            self.partial.clear();
+            lines.push(format!("[{} KiB of output are left out here]", left_out / 1024));
+        }
+    }
+
+    /// Turns the log over when it has grown too long; what was not yet read of it comes out, as far as it can be read.
+    pub fn turn_over(&mut self) -> Vec<String> {
+        if fs::metadata(&self.path).map(|m| m.len()).unwrap_or(0) <= LONGEST {
+            return Vec::new();
+        }
+        let lines = self.look(true);
+        if turn_over(&self.path, LONGEST).is_ok_and(|turned| turned) {
+            self.offset = 0;
+        }
+        lines
     }
 
     /// The last line that says anything, of those handed out.
@@ -96,12 +131,14 @@ pub fn turn_over(path: &Path, longest: u64) -> io::Result<bool> {
     // The writer holds the file open and appends, so it must stay the same file.
     let mut older = path.as_os_str().to_owned();
     older.push(".1");
-    let mut from = File::open(path)?;
+    let (mut from, mut to) = (File::open(path)?, File::create(older)?);
     let length = from.metadata()?.len();
     if length > longest * 2 {
         from.seek(SeekFrom::Start(length - longest))?;
     }
-    io::copy(&mut from, &mut File::create(older)?)?;
+    // Not more than there was, or a writer that is faster than we are would never let us go.
+    io::copy(&mut (&mut from).take(length), &mut to)?;
+    io::copy(&mut from.take(LOOK), &mut to)?;
     OpenOptions::new().write(true).open(path)?.set_len(0)?;
     Ok(true)
 }
@@ -126,6 +163,27 @@ mod tests {
         assert_eq!(tail.look(true), ["three"]);
         assert_eq!(tail.last(), Some("three"));
         assert!(tail.look(true).is_empty());
+    }
+
+    #[test]
+    fn too_much_is_left_out_but_not_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut tail = Tail::new(path.clone());
+        let mut text = "chatter\n".repeat(400_000);
+        text.push_str("the reason\n");
+        fs::write(&path, &text).unwrap();
+        let lines = tail.look(true);
+        assert_eq!(
+            (lines[0].as_str(), tail.last()),
+            ("[2869 KiB of output are left out here]", Some("the reason"))
+        );
+        assert!(lines.len() < 40_000);
+        // No line end for a long time.
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(&b"x".repeat(100_000)).unwrap();
+        let lines = tail.look(true);
+        assert!(lines.iter().all(|line| line.len() <= 2 * LINE) && lines.concat().len() == 100_000);
     }
 
     #[test]

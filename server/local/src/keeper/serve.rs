@@ -23,7 +23,7 @@ use super::{
 /// A keeper that nobody asks anything and that keeps nothing ends after this.
 const BORED: Duration = Duration::from_secs(20);
 /// How many lines wait for a deployer who reads slowly.
-const BACKLOG: usize = 10_000;
+const BACKLOG: usize = 2_000;
 
 /// Serves requests until the keeper is told to end or has nothing to keep.
 pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {

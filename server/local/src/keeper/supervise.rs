@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     health::{Ill, check},
-    output::{LONGEST, Tail, turn_over},
+    output::{Hear, LONGEST, Tail, turn_over},
     state::{Started, mark},
     upstream::Upstream,
     version::Version,
@@ -192,7 +192,7 @@ impl Watcher {
             .map_err(|e| BringUp::Failed(e.to_string()))?;
         // Not to be broken off: an older state must not be written after a newer one.
         self.shared.remember_process(version.started).await;
-        match healthy(&version, &work.launch, &mut tail, |_| {}, &self.stop).await {
+        match healthy(&version, &work.launch, &mut tail, &(), &self.stop).await {
             Waited::Healthy => {
                 self.shared.front.point(Ok(Upstream::new(version.started.port)));
                 self.tell.send_replace(judge(&work.launch, version.started, Ok(())));
@@ -237,12 +237,12 @@ fn elsewhere(version: &Version) -> String {
     if ports.is_empty() { String::new() } else { format!(" (it listens on {})", ports.join(", ")) }
 }
 
-/// Waits until a version is healthy, has ended, or has taken too long; what it prints meanwhile goes to `say`.
+/// Waits until a version is healthy, has ended, or has taken too long; what it prints meanwhile goes to `ear`.
 pub async fn healthy(
     version: &Version,
     launch: &Launch,
     tail: &mut Tail,
-    say: impl Fn(Vec<String>),
+    ear: &dyn Hear,
     cancel: &CancellationToken,
 ) -> Waited {
     let (port, path) = (version.started.port, launch.health_path.as_deref());
@@ -263,7 +263,7 @@ pub async fn healthy(
         tokio::select! {
             biased;
             exit = version.ended() => {
-                say(tail.look(true));
+                ear.hear(tail.look(true)).await;
                 let mut why = words(&format!("{exit} before it was healthy"), tail.last());
                 if exit == super::version::Exit::Code(0) {
                     why.push_str(" (the start command must stay in the foreground)");
@@ -272,11 +272,11 @@ pub async fn healthy(
             }
             () = cancel.cancelled() => return Waited::Cancelled,
             () = &mut probe => {
-                say(tail.look(true));
+                ear.hear(tail.look(true)).await;
                 return Waited::Healthy;
             }
             () = sleep_until(deadline) => {
-                say(tail.look(true));
+                ear.hear(tail.look(true)).await;
                 let ill = ill.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let mut why = ill.words(path, port, Some(seconds.into()));
                 if ill == Ill::Closed {
@@ -290,9 +290,12 @@ pub async fn healthy(
             _ = look.tick() => {
                 let lines = tail.look(false);
                 if !lines.is_empty() {
-                    say(lines);
+                    ear.hear(lines).await;
                 }
-                tail.turn_over();
+                let last = tail.turn_over();
+                if !last.is_empty() {
+                    ear.hear(last).await;
+                }
             }
         }
     }

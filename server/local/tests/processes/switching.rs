@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         test("an_early_exit_is_told_with_its_last_line", an_early_exit),
         test("a_version_that_never_listens_is_told_so", never_listens),
         test("a_taken_port_is_named", a_taken_port),
+        test("a_torrent_of_output_harms_nobody", a_torrent),
         test("the_same_deployment_twice_is_once", the_same_twice),
         test("a_cancelled_deploy_leaves_the_old_one", a_cancelled_deploy),
         test("a_deployer_that_dies_cancels", a_dead_deployer),
@@ -138,6 +139,23 @@ async fn never_listens() {
         error.message.contains(&format!(" for 3 {hint} (it listens on {own}); its last line: ")),
         "{error}"
     );
+}
+
+async fn a_torrent() {
+    let bench = Bench::new();
+    bench.deploy(&bench.work("v0")).await.unwrap();
+    let mut bad = bench.work("v1");
+    bad.launch.start = "yes chatter | head -c 300000000; echo the reason; exit 4".into();
+    let (error, lines) = bench.deploy(&bad).await.unwrap_err();
+    assert_eq!(error.message, "exited with 4 before it was healthy: the reason");
+    assert!(lines.len() < 1_000_000 && lines.contains(&"the reason".into()), "{} lines", lines.len());
+    let report = bench.report().await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", report.keeper)).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|l| l.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    assert!(peak.unwrap() < 150_000, "{peak:?} kB");
+    assert_eq!(bench.get("/").await, (200, "v0".into()));
 }
 
 async fn a_taken_port() {
