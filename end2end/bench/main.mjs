@@ -1,4 +1,5 @@
 // Measures what the bars promise, or those that are named: `node end2end/bench/main.mjs [NAME...]`.
+// `--markdown` prints the last results as a table for a document, and measures nothing.
 // Each number stands beside a reference of the same run. A bar that is missed marks its row; only what cannot be measured fails.
 
 import { execFile } from "node:child_process";
@@ -6,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Report, machine, now } from "./lib/numbers.mjs";
+import { Report, machine, markdown, now } from "./lib/numbers.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(process.env.CARGO_TARGET_DIR ?? "target", "bench");
@@ -22,6 +23,8 @@ if (process.argv[2] === "--one") {
   await measure(report);
   report.print();
   report.write(out);
+} else if (process.argv[2] === "--markdown") {
+  console.log(markdown(JSON.parse(readFileSync(join(out, "all.json"), "utf8"))));
 } else {
   const wanted = process.argv.slice(2);
   const unknown = wanted.filter((name) => !known.includes(name));

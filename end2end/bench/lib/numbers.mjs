@@ -42,6 +42,23 @@ export function median(values) {
 
 const written = (value, unit) => (value === undefined ? "" : value.toFixed(unit === "ms" || unit === "MB" || unit === "KB" ? 1 : unit === "cores" ? 2 : unit === "s" ? 1 : 0));
 
+/** Reports as one table for a document. */
+export function markdown(reports) {
+  const lines = ["| measured | median | p95 | min | max | n | bar |", "|---|--:|--:|--:|--:|--:|---|"];
+  for (const report of reports) {
+    lines.push(`| **${report.name}**: ${report.title} | | | | | | |`);
+    for (const row of report.rows) {
+      const many = row.n > 1 ? [row.p95, row.min, row.max] : [undefined, undefined, undefined];
+      const numbers = [row.median, ...many].map((value) => written(value, row.unit));
+      const what = `${row.reference ? "_reference:_ " : ""}${row.what.trim()} [${row.unit}]`;
+      lines.push(`| ${[what, ...numbers, row.n, verdict(row)].join(" | ")} |`);
+    }
+  }
+  return lines.join("\n");
+}
+
+const verdict = (row) => (row.bar ? `${row.holds ? "holds" : "MISSED"}: ${row.bar.of} ${row.bar.most === 0 ? "0" : `< ${row.bar.most}`}` : "");
+
 /** What one measurement found. */
 export class Report {
   rows = [];
@@ -70,7 +87,7 @@ export class Report {
       `${row.reference ? "  reference: " : ""}${row.what} [${row.unit}]`,
       ...[row.median, ...(row.n > 1 ? [row.p95, row.min, row.max] : [undefined, undefined, undefined])].map((v) => written(v, row.unit)),
       String(row.n),
-      row.bar ? `${row.holds ? "holds" : "MISSED"}: ${row.bar.of} ${row.bar.most === 0 ? "0" : `< ${row.bar.most}`}` : "",
+      verdict(row),
     ]);
     const wide = head.map((_, column) => Math.max(...[head, ...body].map((cells) => cells[column].length)));
     const line = (cells) => cells.map((cell, column) => (column === 0 || column === 6 ? cell.padEnd(wide[column]) : cell.padStart(wide[column]))).join("  ").trimEnd();
