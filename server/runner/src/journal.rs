@@ -112,9 +112,18 @@ impl Journal {
         }
     }
 
-    /// Whether lines of ours still wait for room.
-    pub fn waits_for_room(&self) -> bool {
-        !self.late.is_empty()
+    /// Lines of ours that still wait for room, when everything before `next` is sent: they may go past the disk.
+    pub fn beside(&self, next: u64) -> Option<Vec<NewLine>> {
+        (self.spool.next() == next && !self.late.is_empty()).then(|| self.late.clone())
+    }
+
+    /// So many of them, from number `first` on, went past the disk; unless there was room meanwhile, and they lie in the
+    /// spool under the same numbers.
+    pub fn passed(&mut self, first: u64, count: usize) {
+        if self.spool.next() == first && count <= self.late.len() {
+            self.late.drain(..count);
+            self.spool.skip(count as u64);
+        }
     }
 
     /// Tries again to write what waits for room.
@@ -175,10 +184,13 @@ mod tests {
         assert!(journal.add(&[line("child")]).is_err());
         journal.add_own(vec![line("one")]);
         journal.add_own(vec![line("two")]);
-        assert!(journal.no_space && journal.waits_for_room());
+        assert!(journal.no_space);
+        assert_eq!(journal.beside(0).unwrap().len(), 2);
+        journal.passed(0, 1);
+        assert_eq!((journal.beside(0), journal.beside(1).unwrap().len()), (None, 1));
         journal.spool = Spool::unnamed().unwrap();
         journal.settle();
         let texts: Vec<_> = journal.spool.read(0, 9, 999).unwrap().into_iter().map(|l| l.text).collect();
-        assert_eq!(texts, ["one", "two"]);
+        assert_eq!(texts, ["two"]);
     }
 }

@@ -56,13 +56,14 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
     loop {
         // Told before the look, so that what comes in between is not slept over.
         let arrived = log.arrived().notified();
-        let (waiting, closed, pressing) = {
+        let (waiting, closed, pressing, beside) = {
             let journal = log.journal();
             let waiting = journal.spool.next() > next;
-            (waiting, journal.closed, journal.closed || journal.spool.unread() >= ENOUGH)
+            let pressing = journal.closed || journal.spool.unread() >= ENOUGH;
+            (waiting, journal.closed, pressing, journal.beside(next))
         };
-        if !waiting {
-            if closed && !log.journal().waits_for_room() {
+        if !waiting && beside.is_none() {
+            if closed {
                 return Ok(());
             }
             arrived.await;
@@ -76,7 +77,8 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
             }
             continue;
         }
-        let read = log.journal().spool.read(next, MOST_LINES, most);
+        let passing = beside.as_ref().map_or(0, Vec::len);
+        let read = beside.map_or_else(|| log.journal().spool.read(next, MOST_LINES, most), Ok);
         let lines = match read {
             Ok(lines) => lines,
             Err(error) => {
@@ -89,6 +91,9 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
         pace.free = pace.free.saturating_sub(1);
         match client.log(&batch).await {
             Ok(answer) => {
+                if passing > 0 {
+                    log.journal().passed(next, passing);
+                }
                 next = follow(log, answer.next_seq, next);
                 (backoff, most) = (Backoff::new(), MOST_BYTES);
                 log.acknowledge(next);
@@ -123,4 +128,54 @@ fn follow(log: &LogSink, wanted: u64, next: u64) -> u64 {
         tracing::error!(wanted, first, end, "the server asks for lines that are not here");
     }
     if wanted > end { next } else { wanted.max(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Json, Router, routing::post};
+    use domain::{
+        StageId,
+        protocol::{Credentials, LogAnswer},
+    };
+
+    use super::*;
+    use crate::{journal::Journal, mask::Masks, spool::Spool};
+
+    #[tokio::test]
+    async fn without_any_room_on_the_disk_our_own_lines_arrive_all_the_same() {
+        let stored = Arc::new(Mutex::new(Vec::new()));
+        let store = stored.clone();
+        let log = post(move |Json(batch): Json<LogBatch>| async move {
+            let mut stored = store.lock().unwrap();
+            assert_eq!(batch.first_seq, stored.len() as u64);
+            stored.extend(batch.lines.into_iter().map(|l| l.text));
+            Json(LogAnswer { next_seq: stored.len() as u64 })
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/runner/v1/log", log)).await });
+        let stage = StageId::from_parts(1, 1);
+        let credentials = Credentials { server, token: "t".into(), data: String::new(), stage, attempt: 1 };
+        let client = Client::new(&credentials).unwrap();
+
+        let full = Spool::create(std::path::Path::new("/dev/full")).unwrap();
+        let log = LogSink::over(Journal::new(full), Masks::default());
+        let shipping = tokio::spawn({
+            let log = log.clone();
+            async move { ship(&client, &log).await }
+        });
+        log.system("one");
+        while log.journal().acknowledged < 1 {
+            tokio::task::yield_now().await;
+        }
+        log.system("two\nthree");
+        log.close();
+        shipping.await.unwrap().unwrap();
+        assert_eq!(*stored.lock().unwrap(), ["one", "two", "three"]);
+        assert_eq!(log.journal().spool.next(), 3);
+    }
 }

@@ -165,6 +165,14 @@ impl Spool {
         Ok(())
     }
 
+    /// The server has everything that is here, and got so many further lines past the disk.
+    pub fn skip(&mut self, count: u64) {
+        let _ = self.file.set_len(0); // what lies there is not looked at any more
+        self.marks.clear();
+        self.next += count;
+        (self.first, self.end, self.cursor) = (self.next, 0, (self.next, 0));
+    }
+
     /// The server has everything before `seq`. Cuts the file back when that is all of it.
     pub fn acknowledge(&mut self, seq: u64) {
         if seq == self.next && (self.end > CUT_ABOVE || self.starved) && self.file.set_len(0).is_ok() {

@@ -128,7 +128,8 @@ impl Git<'_> {
                 Ok(()) if self.info(mirror, commit).await.is_ok() => return Ok(()),
                 Ok(()) => last = GitError::NoCommit,
                 Err(GitError::NoCommit) => {
-                    let refs = self.git(mirror, &["ls-remote", "--", address]).await?;
+                    let ask = [&["ls-remote"], pack(address), &["--", address]].concat();
+                    let refs = self.git(mirror, &ask).await?;
                     if refs.trim().is_empty() {
                         return Err(GitError::Empty);
                     }
@@ -145,10 +146,7 @@ impl Git<'_> {
     async fn fetch_once(&self, mirror: &Path, address: &str, wanted: &str) -> Result<(), GitError> {
         let mut args =
             vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"];
-        if address.starts_with('/') || address.starts_with("file://") {
-            // The other side runs here, and refuses repositories of other users unless told so itself.
-            args.extend(["--upload-pack", "git -c safe.directory='*' upload-pack"]);
-        }
+        args.extend(pack(address));
         if wanted.contains('*') {
             args.push("--prune");
         }
@@ -170,5 +168,13 @@ impl Git<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The other side of a local path runs here, and refuses repositories of other users unless told so itself.
+fn pack(address: &str) -> &'static [&'static str] {
+    match address.starts_with('/') || address.starts_with("file://") {
+        true => &["--upload-pack", "git -c safe.directory='*' upload-pack"],
+        false => &[],
     }
 }

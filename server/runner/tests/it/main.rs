@@ -1,9 +1,11 @@
 //! The runner against a stand-in server, with real repositories and real processes.
 #![allow(clippy::unwrap_used)]
 
+mod artifacts;
 mod commands;
 mod logs;
 mod process;
 mod repositories;
 mod stages;
 mod support;
+mod target;

@@ -115,3 +115,23 @@ async fn many_at_once_share_one_mirror() {
         assert_eq!((code, printed), (0, vec!["7".to_owned()]), "{log}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_belongs_to_another_user() {
+    let (server, repository) = (Server::start().await, Repository::empty());
+    let commit = repository.commit("One", &[("a", "1")]);
+    let given =
+        std::process::Command::new("chown").args(["-R", "12345:12345"]).arg(&repository.path).output();
+    if !given.is_ok_and(|o| o.status.success()) {
+        println!("skipped: only root may give files away");
+        return;
+    }
+    server.succeeds(repository.prepare(&server, &commit, Some("cat a; echo; git log --format=%s"))).await;
+    assert_eq!(server.printed(), ["1", "One"]);
+    let told = server
+        .fails(Job { commit: "a".repeat(40), ..repository.prepare(&server, "", None) })
+        .await
+        .reason
+        .unwrap();
+    assert!(told.contains("is gone from"), "{told}");
+}
