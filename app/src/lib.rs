@@ -1,5 +1,8 @@
 //! The dashboard: shell, pages, components and server functions, on both sides of the wire.
 //!
+//! The server makes every page whole, and forms are plain forms. What lives on in the browser are islands: the run page, the
+//! overview, and [`live::Fresh`], which brings a region of a page up to date. Only they are in the WASM.
+//!
 //! Refuses to query, decide or check rights in views: server functions ask `control`, the server's middleware knows who asks.
 
 #![recursion_limit = "256"]

@@ -56,6 +56,10 @@ fn rules(nonce: &str) -> String {
     )
 }
 
+/// Loads the WASM and hands each island of the page to its function.
+const WAKE: &str = "import * as app from JS;await app.default({module_or_path:WASM});app.hydrate();\
+    for(const el of document.querySelectorAll('leptos-island'))app[el.dataset.component]?.(el);";
+
 /// The document.
 pub fn shell(site: &Site) -> impl IntoView + use<> {
     let nonce = use_nonce();
@@ -70,7 +74,11 @@ pub fn shell(site: &Site) -> impl IntoView + use<> {
         site.file(&format!("{}.css", site.name)),
     );
     let (inter, mono) = (format!("{}/fonts/inter.woff2", site.pkg), format!("{}/fonts/jetbrains-mono.woff2", site.pkg));
-    let wake = format!("import init,{{hydrate}} from {js:?};init({{module_or_path:{wasm:?}}}).then(hydrate);");
+    // What islands need comes with them; nothing else of a page is sent a second time as data.
+    if let Some(shared) = Owner::current_shared_context() {
+        shared.set_is_hydrating(false);
+    }
+    let wake = WAKE.replace("JS", &format!("{js:?}")).replace("WASM", &format!("{wasm:?}"));
     let theme = match Theme::current() {
         Theme::Auto => None,
         chosen => Some(chosen.as_str()),

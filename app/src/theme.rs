@@ -45,7 +45,7 @@ impl Theme {
         Theme::ALL.into_iter().find(|t| Some(t.as_str()) == value).unwrap_or_default()
     }
 
-    /// The theme of the page that is being made or shown.
+    /// The theme that the request asks for.
     #[cfg(feature = "ssr")]
     pub fn current() -> Theme {
         use leptos::prelude::use_context;
@@ -54,28 +54,11 @@ impl Theme {
         Theme::from_cookies(cookies.unwrap_or_default())
     }
 
-    /// The theme of the page that is being made or shown.
+    /// Only the server asks; the browser's page has it already.
     #[cfg(not(feature = "ssr"))]
     pub fn current() -> Theme {
-        let root = leptos::prelude::document().document_element();
-        let value = root.and_then(|r| r.get_attribute("data-theme"));
-        Theme::ALL.into_iter().find(|t| Some(t.as_str()) == value.as_deref()).unwrap_or_default()
+        Theme::default()
     }
-
-    /// Shows the page that is there in this theme.
-    #[cfg(not(feature = "ssr"))]
-    pub fn show(self) {
-        if let Some(root) = leptos::prelude::document().document_element() {
-            let _ = match self {
-                Theme::Auto => root.remove_attribute("data-theme"),
-                other => root.set_attribute("data-theme", other.as_str()),
-            };
-        }
-    }
-
-    /// Nothing to show on the server: the next page will have it.
-    #[cfg(feature = "ssr")]
-    pub fn show(self) {}
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ impl Clock {
     }
 
     /// Fresh data says what time it is now.
+    #[cfg(feature = "hydrate")]
     pub fn set(self, now: Timestamp) {
         self.base.set_value((now, browser_millis()));
         self.now.set(now);

@@ -4,11 +4,11 @@
 
 use leptos::prelude::*;
 
-/// What is wrong with a field, by its path in the settings.
-pub type Wrong = Signal<Option<crate::api::ApiError>>;
+/// What is wrong with a form.
+pub type Wrong = Option<crate::api::ApiError>;
 
-fn message(wrong: Wrong, path: &'static str) -> impl Fn() -> Option<String> + Copy + Send + Sync {
-    move || wrong.with(|w| w.as_ref().and_then(|e| e.of(path)))
+fn message(wrong: &Wrong, path: &str) -> Option<String> {
+    wrong.as_ref().and_then(|e| e.of(path))
 }
 
 fn id_of(name: &str) -> String {
@@ -16,13 +16,12 @@ fn id_of(name: &str) -> String {
 }
 
 #[component]
-fn Note(id: String, #[prop(into)] hint: String, wrong: Wrong, path: &'static str) -> impl IntoView {
-    let says = message(wrong, path);
+fn Note(id: String, hint: String, says: Option<String>) -> impl IntoView {
     view! {
         <span class="note" id=format!("{id}-note")>
-            {move || match says() {
+            {match says {
                 Some(text) => view! { <span class="wrong"><super::Icon name="warn"/>{text}</span> }.into_any(),
-                None => hint.clone().into_any(),
+                None => hint.into_any(),
             }}
         </span>
     }
@@ -57,7 +56,7 @@ pub fn Input(
     wrong: Wrong,
 ) -> impl IntoView {
     let id = id_of(name);
-    let says = message(wrong, path);
+    let says = message(&wrong, path);
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
@@ -72,9 +71,9 @@ pub fn Input(
                 spellcheck="false"
                 autocapitalize="off"
                 aria-describedby=format!("{id}-note")
-                aria-invalid=move || says().map(|_| "true")
+                aria-invalid=says.as_ref().map(|_| "true")
             />
-            <Note id hint wrong path/>
+            <Note id hint says/>
         </div>
     }
     .into_any()
@@ -105,7 +104,7 @@ pub fn Area(
     wrong: Wrong,
 ) -> impl IntoView {
     let id = id_of(name);
-    let says = message(wrong, path);
+    let says = message(&wrong, path);
     let rows = value.lines().count().clamp(rows, 12).to_string();
     view! {
         <div class="field">
@@ -120,11 +119,11 @@ pub fn Area(
                 spellcheck="false"
                 autocapitalize="off"
                 aria-describedby=format!("{id}-note")
-                aria-invalid=move || says().map(|_| "true")
+                aria-invalid=says.as_ref().map(|_| "true")
             >
                 {value}
             </textarea>
-            <Note id hint wrong path/>
+            <Note id hint says/>
         </div>
     }
     .into_any()

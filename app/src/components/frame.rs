@@ -3,23 +3,13 @@
 //! Refuses to be needed: everything in it is a plain link or a plain form.
 
 use leptos::prelude::*;
-use leptos_router::{components::A, hooks::use_location};
+use leptos_router::hooks::use_location;
 
 use super::{Face, Icon};
 use crate::api::{self, Nav};
 
-/// Asks the navigation to count again.
-#[derive(Clone, Copy)]
-pub struct Nudge(pub Trigger);
-
-impl Nudge {
-    /// Something changed.
-    pub fn now() {
-        if let Some(Nudge(trigger)) = use_context() {
-            trigger.notify();
-        }
-    }
-}
+/// The id of the count of approvals.
+pub const WAITING: &str = "waiting";
 
 /// Navigation and main part.
 #[component]
@@ -27,9 +17,7 @@ pub fn Frame(
     /// The page.
     children: Children,
 ) -> impl IntoView {
-    let nudge = Nudge(Trigger::new());
-    provide_context(nudge);
-    let nav = Resource::new(move || nudge.0.track(), |()| api::nav());
+    let nav = Resource::new(|| (), |()| api::nav());
     provide_context(Services(nav));
     let known = move || nav.get().and_then(Result::ok).unwrap_or_default();
     view! {
@@ -40,26 +28,28 @@ pub fn Frame(
                 <Place href="/" icon="board" name="Overview" exact=true/>
                 <Place href="/runs" icon="runs" name="Runs"/>
                 <Place href="/approvals" icon="pause" name="Approvals">
-                    <Transition fallback=|| ()>
-                        {move || {
-                            let waiting = known().approvals;
-                            (waiting > 0)
-                                .then(|| {
-                                    let more = if waiting >= 100 { "99+".to_owned() } else { waiting.to_string() };
-                                    view! { <b class="count">{more}<span class="vh">" waiting"</span></b> }
-                                })
-                        }}
-                    </Transition>
+                    <span class="count" id=WAITING>
+                        <Suspense fallback=|| ()>
+                            {move || {
+                                let waiting = known().approvals;
+                                (waiting > 0)
+                                    .then(|| {
+                                        let more = if waiting >= 100 { "99+".to_owned() } else { waiting.to_string() };
+                                        view! { <b>{more}<span class="vh">" waiting"</span></b> }
+                                    })
+                            }}
+                        </Suspense>
+                    </span>
                 </Place>
                 <Place href="/deliveries" icon="inbox" name="Deliveries"/>
                 <Place href="/settings" icon="gear" name="Settings"/>
-                <Transition fallback=|| ()>
+                <Suspense fallback=|| ()>
                     {move || {
                         let user = known().user;
                         (!user.is_empty())
                             .then(|| view! { <a class="me" href="/settings"><Face name=user.clone()/><span>{user}</span></a> })
                     }}
-                </Transition>
+                </Suspense>
             </nav>
             <main class="page" id="main" tabindex="-1">{children()}</main>
         </div>
@@ -126,7 +116,7 @@ pub fn Crumbs(
     #[prop(into)]
     here: String,
 ) -> impl IntoView {
-    let steps = steps.into_iter().map(|(href, name)| view! { <A href=href>{name}</A><i aria-hidden="true">"/"</i> }).collect_view();
+    let steps = steps.into_iter().map(|(href, name)| view! { <a href=href>{name}</a><i aria-hidden="true">"/"</i> }).collect_view();
     view! { <nav aria-label="Breadcrumb">{steps}<span aria-current="true">{here}</span></nav> }.into_any()
 }
 
@@ -142,7 +132,7 @@ fn Search() -> impl IntoView {
         <form class="search" role="search" method="get" action="/runs">
             <Icon name="find"/>
             <input type="search" name="find" list="services" placeholder="Find a service" aria-label="Find a service" autocomplete="off"/>
-            <datalist id="services"><Transition fallback=|| ()>{options}</Transition></datalist>
+            <datalist id="services"><Suspense fallback=|| ()>{options}</Suspense></datalist>
         </form>
     }
     .into_any()

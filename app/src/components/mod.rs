@@ -12,7 +12,9 @@ mod seam;
 
 pub use clock::{Clock, Took, Until, When};
 pub use field::{Area, Check, Input};
-pub use frame::{Crumbs, Frame, Nudge, Top};
+#[cfg(feature = "hydrate")]
+pub use frame::WAITING;
+pub use frame::{Crumbs, Frame, Top};
 pub use icon::Icon;
 #[cfg(feature = "ssr")]
 pub use icon::Sprite;

@@ -7,21 +7,13 @@ use leptos::prelude::*;
 use super::Icon;
 use crate::api::ApiError;
 
-/// What an action could not do, beside the action.
+/// What a form could not do, beside the form.
 #[component]
 pub fn Refused(
     /// The error, if there is one.
-    #[prop(into)]
-    error: Signal<Option<ApiError>>,
+    error: Option<ApiError>,
 ) -> impl IntoView {
-    view! {
-        <div role="alert" class="alerts">
-            {move || {
-                error.get().map(|e| view! { <p class="refused"><Icon name="warn"/><span>{e.message}</span></p> })
-            }}
-        </div>
-    }
-    .into_any()
+    error.map(|e| view! { <div role="alert" class="alerts"><p class="refused"><Icon name="warn"/><span>{e.message}</span></p></div> })
 }
 
 /// A page that could not be shown, and the way out.

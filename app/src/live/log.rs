@@ -25,6 +25,17 @@ impl Chunk {
     }
 }
 
+/// What adding lines came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// None of them was for this log, or new.
+    Nothing,
+    /// There are new lines.
+    Lines,
+    /// Lines are missing between what is shown and what came; nothing was added.
+    Hole,
+}
+
 /// What is shown of which log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogState {
@@ -50,19 +61,24 @@ impl LogState {
         self.chunks.front().map_or(self.next, |c| c.first())
     }
 
-    /// Adds what arrived, without doubling what is there. Tells whether anything changed.
-    pub fn push(&mut self, events: Vec<LogEvent>) -> bool {
+    /// Adds what arrived, without doubling what is there and without leaving anything out.
+    pub fn push(&mut self, events: Vec<LogEvent>) -> Pushed {
         let mut fresh: Vec<LogLine> = Vec::new();
+        let next = self.next;
         for event in events.into_iter().filter(|e| e.stage == self.stage && e.attempt == self.attempt) {
             for line in event.lines {
-                if line.seq >= self.next {
-                    self.next = line.seq + 1;
+                if line.seq > self.next {
+                    self.next = next;
+                    return Pushed::Hole;
+                }
+                if line.seq == self.next {
+                    self.next += 1;
                     fresh.push(line);
                 }
             }
         }
         if fresh.is_empty() {
-            return false;
+            return Pushed::Nothing;
         }
         // Of a flood only the end is worth drawing.
         let skip = fresh.len().saturating_sub(MOST_ROWS);
@@ -76,7 +92,7 @@ impl LogState {
         while rows > MOST_ROWS && self.chunks.len() > 1 {
             rows -= self.chunks.pop_front().map_or(0, |c| c.lines.len());
         }
-        true
+        Pushed::Lines
     }
 }
 
@@ -96,8 +112,9 @@ mod tests {
     #[test]
     fn overlap_is_not_doubled_and_strangers_are_ignored() {
         let mut log = LogState::new(StageId::from_parts(0, 1), 1, &lines(0, 5), 5);
-        assert!(!log.push(vec![event(0, 5), LogEvent { attempt: 2, ..event(5, 9) }]));
-        assert!(log.push(vec![event(3, 8), event(6, 10)]));
+        assert_eq!(log.push(vec![event(0, 5), LogEvent { attempt: 2, ..event(5, 9) }]), Pushed::Nothing);
+        assert_eq!(log.push(vec![event(5, 6), event(7, 8)]), Pushed::Hole);
+        assert_eq!(log.push(vec![event(3, 8), event(6, 10)]), Pushed::Lines);
         let seen: Vec<u64> = log.chunks.iter().flat_map(|c| c.lines.iter().map(|l| l.seq)).collect();
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
     }

@@ -2,8 +2,11 @@
 //!
 //! Refuses to be the truth: a page is complete without it, and after a break the stream goes on from its cursor.
 
+pub mod fetch;
+mod fresh;
 mod log;
 mod stream;
 
-pub use log::{Chunk, LogState};
+pub use fresh::{Fresh, Lost, REGION, settled};
+pub use log::{Chunk, LogState, Pushed};
 pub use stream::{Link, open};

@@ -26,7 +26,7 @@ pub enum Link {
 /// A lost connection is the browser's to restore. An answer that is no stream (a proxy's error page) makes it give up;
 /// then a new one is opened after the last event that was seen.
 #[cfg(feature = "hydrate")]
-pub fn open(path: String, cursor: String, link: RwSignal<Link>, fold: impl Fn(LiveEvent) + 'static) {
+pub fn open(path: String, cursor: Option<String>, link: RwSignal<Link>, fold: impl Fn(LiveEvent) + 'static) {
     use std::{cell::RefCell, rc::Rc, time::Duration};
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{EventSource, MessageEvent};
@@ -36,7 +36,8 @@ pub fn open(path: String, cursor: String, link: RwSignal<Link>, fold: impl Fn(Li
     let again = Trigger::new();
     Effect::new(move |_| {
         again.track();
-        let Ok(source) = EventSource::new(&format!("{path}?after={}", last.borrow())) else { return };
+        let after = last.borrow().as_ref().map(|c| format!("?after={c}")).unwrap_or_default();
+        let Ok(source) = EventSource::new(&format!("{path}{after}")) else { return };
         // Signals may be gone when a last event arrives; everything here asks before it sets.
         let alive = Rc::new(RefCell::new(true));
         let mut kept = Vec::new();
@@ -52,7 +53,7 @@ pub fn open(path: String, cursor: String, link: RwSignal<Link>, fold: impl Fn(Li
                 let text = message.data().as_string().unwrap_or_default();
                 let id = message.last_event_id();
                 if !id.is_empty() {
-                    *last.borrow_mut() = id;
+                    *last.borrow_mut() = Some(id);
                 }
                 let event = match name {
                     "run" => serde_json::from_str(&text).map(LiveEvent::Run),
@@ -103,4 +104,4 @@ pub fn open(path: String, cursor: String, link: RwSignal<Link>, fold: impl Fn(Li
 
 /// On the server there is nothing to follow: the page is made from what is there.
 #[cfg(not(feature = "hydrate"))]
-pub fn open(_path: String, _cursor: String, _link: RwSignal<Link>, _fold: impl Fn(domain::live::LiveEvent) + 'static) {}
+pub fn open(_path: String, _cursor: Option<String>, _link: RwSignal<Link>, _fold: impl Fn(domain::live::LiveEvent) + 'static) {}

@@ -8,8 +8,9 @@ use leptos_meta::Title;
 
 use super::overview::NeedCard;
 use crate::{
-    api::{self, Dated, Rerun},
+    api::{self, Dated},
     components::{Clock, Failure, Hint, Loading, Top},
+    live::{Fresh, REGION},
     text::words,
 };
 
@@ -19,15 +20,15 @@ pub fn ApprovalsPage() -> impl IntoView {
     let data = Resource::new(|| (), |()| api::approvals());
     view! {
         <Title text="Approvals"/>
-        <Top>"Approvals"</Top>
-        <Transition fallback=Loading>
+        <Top>"Approvals"<Fresh/></Top>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(needs) => view! { <List needs/> }.into_any(),
+                    Ok(needs) => view! { <div id=REGION><List needs/></div> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }
@@ -35,7 +36,6 @@ pub fn ApprovalsPage() -> impl IntoView {
 #[component]
 fn List(needs: Dated<Vec<Need>>) -> impl IntoView {
     Clock::provide(needs.now);
-    let rerun = ServerAction::<Rerun>::new();
     let needs = needs.value;
     let title = match needs.len() {
         0 => "Nothing waits for you.".to_owned(),
@@ -50,7 +50,7 @@ fn List(needs: Dated<Vec<Need>>) -> impl IntoView {
             </Hint>
         })}
         <section class="needs" aria-label="Approvals">
-            {needs.into_iter().map(|need| view! { <NeedCard need rerun/> }).collect_view()}
+            {needs.into_iter().map(|need| view! { <NeedCard need/> }).collect_view()}
         </section>
     }
     .into_any()

@@ -3,9 +3,9 @@
 //! Refuses to keep a step in the browser: the second one is an address, so it survives a reload and needs no JavaScript.
 
 use domain::view::Detected;
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
-use leptos_router::{components::Form, hooks::use_query_map};
+use leptos_router::hooks::use_query_map;
 
 use super::{
     refusal,
@@ -38,7 +38,7 @@ pub fn ConnectPage() -> impl IntoView {
     view! {
         <Title text="Connect a service"/>
         <Top><Crumbs steps here="Connect a service"/></Top>
-        <Transition fallback=Loading>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 let (repository, branch) = asked.get_untracked();
                 match detected.await {
@@ -47,7 +47,7 @@ pub fn ConnectPage() -> impl IntoView {
                     None => view! { <Which repository branch error=None/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }
@@ -55,11 +55,10 @@ pub fn ConnectPage() -> impl IntoView {
 #[component]
 fn Which(repository: String, branch: String, error: Option<ApiError>) -> impl IntoView {
     let bad = error.as_ref().map(|_| "true");
-    let error = Signal::stored(error);
     view! {
         <div class="well"><h1>"Which repository is it?"</h1><span class="sub">"Seamless looks at its files and proposes the rest"</span></div>
         <section class="card panel narrow">
-            <Form method="GET" action="/services/new" attr:class="fields">
+            <form method="get" action="/services/new" class="fields">
                 <div class="field">
                     <label for="repository">"Repository"</label>
                     <input id="repository" name="repository" class="code" value=repository required=true autocomplete="off" spellcheck="false" autocapitalize="off"
@@ -73,7 +72,7 @@ fn Which(repository: String, branch: String, error: Option<ApiError>) -> impl In
                 </div>
                 <Refused error/>
                 <div class="row"><button class="btn primary"><Icon name="find"/>"Look at it"</button><a class="btn quiet" href="/">"Cancel"</a></div>
-            </Form>
+            </form>
         </section>
     }
     .into_any()
@@ -96,10 +95,9 @@ fn runtime_name(runtime: &str) -> &str {
 
 #[component]
 fn Proposed(detected: Detected) -> impl IntoView {
-    let create = ServerAction::<CreateService>::new();
-    let error = refusal(create);
-    // A form that was refused without JavaScript comes back as it was typed.
-    let typed = error.get_untracked().and_then(|e| e.form).map(|f| *f);
+    let error = refusal::<CreateService>();
+    // A form that was refused comes back as it was typed.
+    let typed = error.as_ref().and_then(|e| e.form.clone()).map(|f| *f);
     let Detected { runtime, settings, proposals, commit } = detected;
     let title = match &runtime {
         Some(runtime) => format!("This is a {} service.", runtime_name(runtime)),
@@ -108,12 +106,11 @@ fn Proposed(detected: Detected) -> impl IntoView {
     let remedy = if runtime.is_some() { "Each proposal says why; change what you know better." } else { "Say below how it is tested, built and started." };
     let back = format!("Look at another repository instead of {}", settings.repository);
     let form = typed.unwrap_or_else(|| ServiceForm::of(&settings));
-    let busy = move || create.pending().get();
     view! {
         <div class="well"><h1>{title}</h1><span class="sub">{remedy}</span></div>
         <p class="facts"><span>"Looked at "<Sha commit=commit.clone()/>" "{commit.message}</span><a class="link" href="/services/new" title=back>"another repository"</a></p>
-        <Refused error/>
-        <ActionForm action=create>
+        <Refused error=error.clone()/>
+        <form method="post" action=CreateService::PATH>
             <Fields form why=Why::new(proposals) wrong=error/>
             <div class="submit card">
                 <div class="check">
@@ -121,9 +118,9 @@ fn Proposed(detected: Detected) -> impl IntoView {
                     <label for="run_now">"Run it now"</label>
                     <span class="note">"The first run takes the newest commit through all stages"</span>
                 </div>
-                <span class="row right"><a class="btn quiet" href="/">"Cancel"</a><button class="btn primary" disabled=busy>"Connect"</button></span>
+                <span class="row right"><a class="btn quiet" href="/">"Cancel"</a><button class="btn primary">"Connect"</button></span>
             </div>
-        </ActionForm>
+        </form>
     }
     .into_any()
 }

@@ -3,7 +3,7 @@
 //! Refuses to hide what was ignored; that is what one comes here for.
 
 use domain::view::{Delivery, Page};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
@@ -18,31 +18,30 @@ use crate::{
 pub fn DeliveriesPage() -> impl IntoView {
     let query = use_query_map();
     let before = Memo::new(move |_| query.read().get("before").and_then(|b| b.parse().ok()));
-    let replay = ServerAction::<Replay>::new();
-    let data = Resource::new(move || (before.get(), replay.version().get()), |(before, _)| api::deliveries(before));
+    let data = Resource::new(move || before.get(), api::deliveries);
     view! {
         <Title text="Deliveries"/>
         <Top>"Deliveries"</Top>
-        <Transition fallback=Loading>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(page) => view! { <List page replay/> }.into_any(),
+                    Ok(page) => view! { <List page/> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }
 
 #[component]
-fn List(page: Dated<Page<Delivery>>, replay: ServerAction<Replay>) -> impl IntoView {
+fn List(page: Dated<Page<Delivery>>) -> impl IntoView {
     Clock::provide(page.now);
     let Page { items, next } = page.value;
     let none = items.is_empty();
     view! {
         <div class="well"><h1>"What hooks said"</h1><span class="sub">"Every push that was told to Seamless, and what became of it"</span></div>
-        <Refused error=refusal(replay)/>
+        <Refused error={refusal::<Replay>()}/>
         {if none {
             view! {
                 <Hint title="No delivery yet.">
@@ -50,7 +49,7 @@ fn List(page: Dated<Page<Delivery>>, replay: ServerAction<Replay>) -> impl IntoV
                 </Hint>
             }.into_any()
         } else {
-            let rows = items.into_iter().map(|delivery| view! { <Row delivery replay/> }).collect_view();
+            let rows = items.into_iter().map(|delivery| view! { <Row delivery/> }).collect_view();
             view! { <ol class="card inbox">{rows}</ol> }.into_any()
         }}
         <div class="pages">{next.map(|n| view! { <a class="btn" href=format!("/deliveries?before={n}")>"Older deliveries"</a> })}</div>
@@ -76,7 +75,7 @@ fn commit_of(payload: &serde_json::Value) -> Option<domain::view::Commit> {
 }
 
 #[component]
-fn Row(delivery: Delivery, replay: ServerAction<Replay>) -> impl IntoView {
+fn Row(delivery: Delivery) -> impl IntoView {
     let (class, icon, word) = match delivery.verdict.as_str() {
         "accepted" => ("st ok", "check", "Accepted"),
         "ignored" => ("st", "skip", "Ignored"),
@@ -102,10 +101,10 @@ fn Row(delivery: Delivery, replay: ServerAction<Replay>) -> impl IntoView {
                 </span>
                 <span class="row right">
                     {delivery.run.map(|run| view! { <a class="btn quiet" href=format!("/runs/{run}")>"Open its run"</a> })}
-                    <ActionForm action=replay>
+                    <form method="post" action=Replay::PATH>
                         <input type="hidden" name="id" value=id/>
                         <button class="btn quiet"><Icon name="again"/>"Replay"</button>
-                    </ActionForm>
+                    </form>
                 </span>
             </div>
             <details>

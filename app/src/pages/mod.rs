@@ -24,8 +24,11 @@ pub use runs::RunsPage;
 pub use service::{ServicePage, ServiceSettingsPage};
 pub use settings::SettingsPage;
 
-use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
+use leptos::{
+    prelude::*,
+    server_fn::{ServerFn, error::ServerFnUrlError},
+};
+use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::api::ApiError;
 
@@ -38,12 +41,11 @@ fn id_in_address<T: std::str::FromStr + Send + Sync + Clone + PartialEq + 'stati
     })
 }
 
-/// What an action could not do.
-fn refusal<S>(action: ServerAction<S>) -> Signal<Option<ApiError>>
-where
-    S: leptos::server_fn::ServerFn<Error = ApiError> + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
-{
-    let value = action.value();
-    Signal::derive(move || value.get().and_then(Result::err))
+/// What the form that led here could not do, if it was `F`'s.
+///
+/// A form is posted, and its answer leads back to its page; an error rides in the address.
+fn refusal<F: ServerFn>() -> Option<ApiError> {
+    let query = use_query_map().get_untracked();
+    let (path, error) = (query.get("__path")?, query.get("__err")?);
+    (path == F::PATH).then(|| ServerFnUrlError::<ApiError>::decode_err(&error))
 }

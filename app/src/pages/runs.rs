@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{self, Dated},
     components::{Clock, Failure, Hint, Loading, Seam, Sha, StatusMark, Took, Top, When},
+    live::{Fresh, REGION},
 };
 
 /// What the address asks for.
@@ -78,15 +79,15 @@ pub fn RunsPage() -> impl IntoView {
     let data = Resource::new(move || asked.get(), load);
     view! {
         <Title text="Runs"/>
-        <Top>"Runs"</Top>
-        <Transition fallback=Loading>
+        <Top>"Runs"<Fresh/></Top>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok((asked, name, runs)) => view! { <List asked name runs/> }.into_any(),
+                    Ok((asked, name, runs)) => view! { <div id=REGION><List asked name runs/></div> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }

@@ -3,7 +3,7 @@
 //! Refuses server settings; those come from the environment and are read once.
 
 use domain::view::SessionView;
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
 use super::refusal;
@@ -16,8 +16,7 @@ use crate::{
 /// The settings page.
 #[component]
 pub fn SettingsPage() -> impl IntoView {
-    let revoke = ServerAction::<RevokeSession>::new();
-    let sessions = Resource::new(move || revoke.version().get(), |_| api::sessions());
+    let sessions = Resource::new(|| (), |()| api::sessions());
     view! {
         <Title text="Settings"/>
         <Top>"Settings"</Top>
@@ -26,15 +25,15 @@ pub fn SettingsPage() -> impl IntoView {
             <Colours/>
             <section class="card panel">
                 <h2>"Browsers that are logged in"</h2>
-                <Refused error=refusal(revoke)/>
-                <Transition fallback=Loading>
+                <Refused error={refusal::<RevokeSession>()}/>
+                <Suspense fallback=Loading>
                     {move || Suspend::new(async move {
                         match sessions.await {
-                            Ok(list) => view! { <Sessions list revoke/> }.into_any(),
+                            Ok(list) => view! { <Sessions list/> }.into_any(),
                             Err(error) => view! { <Failure error/> }.into_any(),
                         }
                     })}
-                </Transition>
+                </Suspense>
             </section>
             <section class="card panel">
                 <h2>"About"</h2>
@@ -56,19 +55,12 @@ pub fn SettingsPage() -> impl IntoView {
 
 #[component]
 fn Colours() -> impl IntoView {
-    let set = ServerAction::<SetTheme>::new();
-    let chosen = RwSignal::new(Theme::current());
-    Effect::new(move |_| {
-        if let Some(Ok(theme)) = set.value().get() {
-            theme.show();
-            chosen.set(theme);
-        }
-    });
+    let chosen = Theme::current();
     let buttons = Theme::ALL
         .map(|theme| {
-            let on = move || chosen.get() == theme;
+            let on = chosen == theme;
             view! {
-                <button class="chip" class:on=on aria-pressed=move || on().to_string() name="theme" value=theme.as_str()>
+                <button class="chip" class:on=on aria-pressed=on.to_string() name="theme" value=theme.as_str()>
                     {theme.title()}
                 </button>
             }
@@ -78,8 +70,8 @@ fn Colours() -> impl IntoView {
     view! {
         <section class="card panel">
             <h2>"Colours"</h2>
-            <ActionForm action=set><div class="row wrap">{buttons}</div></ActionForm>
-            <Refused error=refusal(set)/>
+            <form method="post" action=SetTheme::PATH><div class="row wrap">{buttons}</div></form>
+            <Refused error={refusal::<SetTheme>()}/>
         </section>
     }
     .into_any()
@@ -99,7 +91,7 @@ fn browser(agent: &str) -> String {
 }
 
 #[component]
-fn Sessions(list: Dated<Vec<SessionView>>, revoke: ServerAction<RevokeSession>) -> impl IntoView {
+fn Sessions(list: Dated<Vec<SessionView>>) -> impl IntoView {
     Clock::provide(list.now);
     let rows = list
         .value
@@ -112,10 +104,10 @@ fn Sessions(list: Dated<Vec<SessionView>>, revoke: ServerAction<RevokeSession>) 
                         {s.current.then(|| view! { " "<span class="ahead">"this one"</span> })}
                         <div class="dim small">"logged in "<When at=s.created_at/>" · ends in "<Until at=s.expires_at/></div>
                     </span>
-                    <ActionForm action=revoke>
+                    <form method="post" action=RevokeSession::PATH>
                         <input type="hidden" name="id" value=s.id.to_string()/>
                         <button class="btn quiet danger">{if s.current { "Log out" } else { "Revoke" }}</button>
-                    </ActionForm>
+                    </form>
                 </li>
             }
         })

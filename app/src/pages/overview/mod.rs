@@ -7,8 +7,6 @@ mod needs;
 mod sentence;
 mod table;
 
-use std::time::Duration;
-
 use domain::view::Overview;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -16,10 +14,11 @@ use leptos_meta::Title;
 pub use needs::NeedCard;
 pub use table::environment;
 
+use super::refusal;
 use crate::{
-    api,
-    components::{Clock, Failure, Icon, Loading, Nudge, Top},
-    live::{self, Link},
+    api::{self, ApiError, Rerun},
+    components::{Clock, Failure, Icon, Loading, Refused, Top},
+    live::{self, Link, Lost},
 };
 
 /// The overview page.
@@ -28,52 +27,68 @@ pub fn OverviewPage() -> impl IntoView {
     let data = Resource::new(|| (), |()| api::overview());
     view! {
         <Title text="Overview"/>
-        <Transition fallback=Loading>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(overview) => view! { <Board overview/> }.into_any(),
+                    Ok(overview) => view! {
+                        <Top connect=true>"Main pipeline"</Top>
+                        <Board overview refused={refusal::<Rerun>()} host=host()/>
+                    }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }
 
-#[component]
-fn Board(overview: Overview) -> impl IntoView {
+/// The machine's name in addresses of services that run on it, as this browser reached it.
+#[derive(Clone)]
+pub struct Host(pub String);
+
+/// The host of the request, without its port.
+pub fn host() -> String {
+    #[cfg(feature = "ssr")]
+    let parts = use_context::<http::request::Parts>();
+    #[cfg(feature = "ssr")]
+    let host = parts.as_ref().and_then(|p| p.headers.get(http::header::HOST)).and_then(|h| h.to_str().ok());
+    #[cfg(not(feature = "ssr"))]
+    let host = None;
+    without_port(host.unwrap_or("localhost")).to_owned()
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// The overview, as it lives in the browser.
+#[island]
+fn Board(
+    /// What the page began with.
+    overview: Overview,
+    /// What a form on it could not do.
+    refused: Option<ApiError>,
+    /// The machine's name.
+    host: String,
+) -> impl IntoView {
+    provide_context(Host(host));
     let clock = Clock::provide(overview.now);
     let link = RwSignal::new(Link::Quiet);
     let cursor = overview.cursor.clone();
     let data = RwSignal::new(overview);
-
-    // Many events may come at once; the page asks once they have settled.
-    let fetch = Action::new(|(): &()| api::overview());
-    let ask = leptos::leptos_dom::helpers::debounce(Duration::from_millis(150), move |()| {
-        fetch.dispatch(());
-    });
-    let ask = StoredValue::new_local(ask);
-    live::open("/live/overview".into(), cursor, link, move |_| {
-        ask.try_update_value(|ask| ask(()));
-    });
-    Effect::new(move |_| {
-        if let Some(Ok(fresh)) = fetch.value().get() {
-            clock.set(fresh.now);
-            data.set(fresh);
-            Nudge::now();
-        }
-    });
-
+    let ask = live::settled(move || renew(data, clock));
+    live::open("/live/overview".into(), Some(cursor), link, move |_| ask());
     let empty = Memo::new(move |_| data.with(|d| d.rows.is_empty()));
     view! {
-        <Top connect=true>
-            "Main pipeline"
-            {move || (link.get() == Link::Lost).then(|| view! { <span class="lost" role="status"><Icon name="again"/>"Reconnecting"</span> })}
-        </Top>
+        <Lost link/>
         <div class="well">
             <h1>{move || data.with(sentence::headline)}</h1>
             <span class="sub">{move || data.with(sentence::details)}</span>
         </div>
+        <Refused error=refused/>
         {move || {
             if empty.get() {
                 view! { <Empty/> }.into_any()
@@ -88,8 +103,23 @@ fn Board(overview: Overview) -> impl IntoView {
             }
         }}
     }
-    .into_any()
 }
+
+/// Asks for the overview again.
+#[cfg(feature = "hydrate")]
+fn renew(data: RwSignal<Overview>, clock: Clock) {
+    use leptos::server_fn::ServerFn;
+    leptos::task::spawn_local(async move {
+        if let Some(fresh) = live::fetch::function::<Overview>(api::ReadOverview::PATH, "").await {
+            clock.set(fresh.now);
+            data.set(fresh);
+        }
+        live::fetch::renew(&[crate::components::WAITING]).await;
+    });
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn renew(_: RwSignal<Overview>, _: Clock) {}
 
 /// Nothing is connected: what will be here, and how it comes.
 #[component]
@@ -109,4 +139,15 @@ fn Empty() -> impl IntoView {
         </section>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_port;
+
+    #[test]
+    fn hosts_lose_their_port() {
+        let names = ["ci.local:3000", "ci.local", "[::1]:3000", "[::1]"].map(without_port);
+        assert_eq!(names, ["ci.local", "ci.local", "[::1]", "[::1]"]);
+    }
 }

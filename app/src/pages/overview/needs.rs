@@ -6,28 +6,25 @@ use domain::{
     Status,
     view::{Commit, Need, Overview, Run},
 };
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::super::refusal;
 use crate::{
     api::Rerun,
-    components::{Icon, Refused, Sha, Until, When},
+    components::{Icon, Sha, Until, When},
     text::{ansi, line, words},
 };
 
 /// The cards.
 #[component]
 pub fn Needs(data: RwSignal<Overview>) -> impl IntoView {
-    let rerun = ServerAction::<Rerun>::new();
     let some = Memo::new(move |_| data.with(|d| !d.needs.is_empty()));
     let needs = move || data.with(|d| d.needs.clone());
     move || {
         some.get().then(|| {
             view! {
-                <Refused error=refusal(rerun)/>
                 <section class="needs" aria-label="Needs you">
                     <For each=needs key=|n| (n.run.id, n.run.status, n.commits.len()) let:need>
-                        <NeedCard need rerun/>
+                        <NeedCard need/>
                     </For>
                 </section>
             }
@@ -40,14 +37,12 @@ pub fn Needs(data: RwSignal<Overview>) -> impl IntoView {
 pub fn NeedCard(
     /// What waits.
     need: Need,
-    /// Repeats a failed run.
-    rerun: ServerAction<Rerun>,
 ) -> impl IntoView {
     let Need { run, commits } = need;
     if run.status == Status::AwaitingApproval {
         view! { <Waits run commits/> }.into_any()
     } else {
-        view! { <Failed run rerun/> }.into_any()
+        view! { <Failed run/> }.into_any()
     }
 }
 
@@ -78,7 +73,7 @@ fn Waits(run: Run, commits: Vec<Commit>) -> impl IntoView {
 }
 
 #[component]
-fn Failed(run: Run, rerun: ServerAction<Rerun>) -> impl IntoView {
+fn Failed(run: Run) -> impl IntoView {
     let stage = run.failed_stage().cloned();
     let title = stage.as_ref().map_or("Failed".into(), |s| format!("{} failed", s.kind.title()));
     let error = stage.as_ref().and_then(|s| s.error.clone());
@@ -107,11 +102,11 @@ fn Failed(run: Run, rerun: ServerAction<Rerun>) -> impl IntoView {
             </div>
             <div class="row">
                 <a class="btn" href=href>{open}</a>
-                <ActionForm action=rerun>
+                <form method="post" action=Rerun::PATH>
                     <input type="hidden" name="run" value=run.id.to_string()/>
                     <input type="hidden" name="from" value="failed"/>
                     <button class="btn quiet">{again}</button>
-                </ActionForm>
+                </form>
             </div>
         </article>
     }

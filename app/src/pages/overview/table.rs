@@ -10,6 +10,7 @@ use domain::{
 };
 use leptos::prelude::*;
 
+use super::Host;
 use crate::{
     components::{Ahead, Clock, Icon, Seam, Sha, When},
     text::words,
@@ -120,27 +121,6 @@ fn progress(run: Run) -> AnyView {
     }
 }
 
-/// The name of the machine as this browser reached it; services answer on their ports of the same one.
-fn host() -> String {
-    #[cfg(feature = "ssr")]
-    {
-        let parts = use_context::<http::request::Parts>();
-        let host = parts.as_ref().and_then(|p| p.headers.get(http::header::HOST)).and_then(|h| h.to_str().ok());
-        without_port(host.unwrap_or("localhost")).to_owned()
-    }
-    #[cfg(not(feature = "ssr"))]
-    {
-        without_port(&window().location().host().unwrap_or_default()).to_owned()
-    }
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => name,
-        _ => host,
-    }
-}
-
 /// What runs somewhere, since when, and how it is.
 pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView {
     if !state.used {
@@ -160,7 +140,8 @@ pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView
         (other, Some(reason)) => format!("{other}: {reason}"),
         (other, None) => other.to_owned(),
     };
-    let port = state.port.map(|p| view! { " · "<a class="port" href=format!("http://{}:{p}/", host()) rel="external noreferrer" title="Open it">{format!(":{p}")}</a> });
+    let host = use_context::<Host>().map_or_else(|| "localhost".into(), |h| h.0);
+    let port = state.port.map(|p| view! { " · "<a class="port" href=format!("http://{host}:{p}/") rel="external noreferrer" title="Open it">{format!(":{p}")}</a> });
     view! {
         <div class="env">
             <div class="row"><Sha commit/>{state.ahead.map(|commits| view! { <Ahead commits/> })}</div>
@@ -197,13 +178,7 @@ fn state(row: &OverviewRow) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::{short_address, without_port};
-
-    #[test]
-    fn hosts_lose_their_port() {
-        assert_eq!(["ci.local:3000", "ci.local", "[::1]:3000", "[::1]"].map(without_port), ["ci.local", "ci.local", "[::1]", "[::1]"]);
-    }
-
+    use super::short_address;
 
     #[test]
     fn addresses_are_short() {

@@ -3,29 +3,21 @@
 //! Refuses to offer what makes no sense now; whether it is allowed the server says.
 
 use domain::Status;
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::{super::refusal, Page};
+use super::Page;
 use crate::{
-    api::{Cancel, Rerun},
+    api::{ApiError, Cancel, Rerun},
     components::{Icon, Refused},
 };
 
 /// The buttons beside the title.
 #[component]
-pub fn Actions() -> impl IntoView {
+pub fn Actions(refused: Option<ApiError>) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
-    let (cancel, rerun) = (ServerAction::<Cancel>::new(), ServerAction::<Rerun>::new());
-    Effect::new(move |_| {
-        if let Some(Ok(fresh)) = cancel.value().get() {
-            run.set(fresh);
-        }
-    });
     let id = run.with_untracked(|r| r.id.to_string());
     let over = Memo::new(move |_| run.with(|r| r.status.is_terminal()));
     let failed = Memo::new(move |_| run.with(|r| r.failed_stage().filter(|_| r.status == Status::Failure).map(|s| s.kind)));
-    let error = Signal::derive(move || refusal(cancel).get().or_else(|| refusal(rerun).get()));
-    let busy = move || cancel.pending().get() || rerun.pending().get();
     view! {
         <div class="acts">
             {move || {
@@ -34,28 +26,28 @@ pub fn Actions() -> impl IntoView {
                     let again = id.clone();
                     view! {
                         {failed.get().map(|kind| view! {
-                            <ActionForm action=rerun>
+                            <form method="post" action=Rerun::PATH>
                                 <input type="hidden" name="run" value=again.clone()/>
                                 <input type="hidden" name="from" value="failed"/>
-                                <button class="btn primary" disabled=busy><Icon name="again"/>{format!("Rerun from {}", kind.title())}</button>
-                            </ActionForm>
+                                <button class="btn primary"><Icon name="again"/>{format!("Rerun from {}", kind.title())}</button>
+                            </form>
                         })}
-                        <ActionForm action=rerun>
+                        <form method="post" action=Rerun::PATH>
                             <input type="hidden" name="run" value=id/>
                             <input type="hidden" name="from" value="start"/>
-                            <button class="btn" disabled=busy>"Rerun"</button>
-                        </ActionForm>
+                            <button class="btn">"Rerun"</button>
+                        </form>
                     }.into_any()
                 } else {
                     view! {
-                        <ActionForm action=cancel>
+                        <form method="post" action=Cancel::PATH>
                             <input type="hidden" name="run" value=id/>
-                            <button class="btn danger" disabled=busy>"Cancel run"</button>
-                        </ActionForm>
+                            <button class="btn danger">"Cancel run"</button>
+                        </form>
                     }.into_any()
                 }
             }}
-            <Refused error/>
+            <Refused error=refused/>
         </div>
     }
     .into_any()

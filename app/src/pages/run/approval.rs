@@ -6,45 +6,37 @@ use domain::{
     Status,
     view::{Commit, Deployment},
 };
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::{super::refusal, Page};
+use super::Page;
 use crate::{
-    api::Decide,
-    components::{Icon, Nudge, Refused, Sha, Until, When},
+    api::{ApiError, Decide},
+    components::{Icon, Refused, Sha, Until, When},
     text::words,
 };
 
 /// The card, where there is something to ask or to tell.
 #[component]
-pub fn ApprovalCard(commits: Vec<Commit>, live: Option<Deployment>) -> impl IntoView {
+pub fn ApprovalCard(commits: Vec<Commit>, live: Option<Deployment>, refused: Option<ApiError>) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
     let waits = Memo::new(move |_| run.with(|r| r.status == Status::AwaitingApproval));
-    let (commits, live) = (StoredValue::new(commits), StoredValue::new(live));
+    let (commits, live, refused) = (StoredValue::new(commits), StoredValue::new(live), StoredValue::new(refused));
     move || {
         if waits.get() {
-            view! { <Question commits=commits.get_value() live=live.get_value()/> }.into_any()
+            view! { <Question commits=commits.get_value() live=live.get_value() refused=refused.get_value()/> }.into_any()
         } else {
-            view! { <Answer/> }.into_any()
+            view! { <Refused error=refused.get_value()/><Answer/> }.into_any()
         }
     }
 }
 
 #[component]
-fn Question(commits: Vec<Commit>, live: Option<Deployment>) -> impl IntoView {
+fn Question(commits: Vec<Commit>, live: Option<Deployment>, refused: Option<ApiError>) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
-    let decide = ServerAction::<Decide>::new();
-    Effect::new(move |_| {
-        if let Some(Ok(fresh)) = decide.value().get() {
-            run.set(fresh);
-            Nudge::now();
-        }
-    });
     let (id, commit, approval, staged) = run.with_untracked(|r| {
         let staged = r.stage(domain::StageKind::DeployStaging).is_some_and(|s| s.status == Status::Success);
         (r.id.to_string(), r.commit.clone(), r.approval.clone(), staged)
     });
-    let busy = move || decide.pending().get();
     let change = match (&live, commits.len()) {
         (None, _) => "This would be the first version in production.".to_owned(),
         (Some(d), _) if d.commit.sha == commit.sha => "The same commit is live already; this would deploy it again.".to_owned(),
@@ -70,16 +62,16 @@ fn Question(commits: Vec<Commit>, live: Option<Deployment>) -> impl IntoView {
                 {approval.as_ref().and_then(|a| a.note.clone()).map(|note| view! { <p class="held"><Icon name="hold"/><span>{note}</span></p> })}
             </div>
             <div class="answer">
-                <ActionForm action=decide>
+                <form method="post" action=Decide::PATH>
                     <input type="hidden" name="run" value=id/>
                     <label for="comment">"Comment"</label>
                     <textarea id="comment" name="comment" rows="2" placeholder="Optional; kept with the decision"></textarea>
                     <div class="row">
-                        <button class="btn primary" name="decision" value="approve" disabled=busy><Icon name="check"/>"Approve"</button>
-                        <button class="btn danger" name="decision" value="reject" disabled=busy>"Reject"</button>
+                        <button class="btn primary" name="decision" value="approve"><Icon name="check"/>"Approve"</button>
+                        <button class="btn danger" name="decision" value="reject">"Reject"</button>
                     </div>
-                </ActionForm>
-                <Refused error=refusal(decide)/>
+                </form>
+                <Refused error=refused/>
                 {approval.map(|a| view! {
                     <p class="dim">
                         "Expires in "<Until at=a.expires_at/>

@@ -5,7 +5,7 @@
 use domain::{StageKind, Status, time::in_words, view::Stage};
 use leptos::prelude::*;
 
-use super::Page;
+use super::{Page, follow::show};
 use crate::{
     components::{Clock, Icon, ended_badly, look},
     text::words,
@@ -99,9 +99,20 @@ fn Node(kind: StageKind) -> impl IntoView {
         stage.with(|s| s.as_ref().filter(|_| running).map(|s| crate::components::progress(s, clock.now())))
     };
     let title = move || stage.with(|s| s.as_ref().and_then(|s| s.reason.clone()));
+    let href = format!("/runs/{}?stage={kind}#log", page.run.with_untracked(|r| r.id));
+    // A plain click turns to the stage's log in place; everything else is the browser's own.
+    let click = move |event: leptos::ev::MouseEvent| {
+        if event.button() == 0 && !event.meta_key() && !event.ctrl_key() && !event.shift_key() {
+            event.prevent_default();
+            page.wanders.set(false);
+            page.renews.set(true);
+            show(page, kind, None);
+            remember(&format!("?stage={kind}"));
+        }
+    };
     let bare = move || (later() && !gate) || (status.get() == Status::Skipped && stopped.get());
     view! {
-        <a class=class href=format!("?stage={kind}") data-noscroll="" aria-current=here title=title>
+        <a class=class href=href aria-current=here title=title on:click=click>
             <b>{name(kind)}</b>
             <span class=mark>
                 {move || (!bare()).then(|| view! { <Icon name=icon/> })}
@@ -112,6 +123,17 @@ fn Node(kind: StageKind) -> impl IntoView {
     }
     .into_any()
 }
+
+/// Puts what is shown into the address, so that a reload and a copied link show it again.
+#[cfg(feature = "hydrate")]
+fn remember(query: &str) {
+    if let Ok(history) = window().history() {
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(query));
+    }
+}
+
+#[cfg(not(feature = "hydrate"))]
+fn remember(_: &str) {}
 
 /// The line under a stage's name.
 fn says(stage: &Stage, gate: bool, clock: Clock) -> String {

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 
 use super::{Page, actions::Actions};
 use crate::{
+    api::ApiError,
     components::{Clock, Face, Icon, Sha, StatusPill, Took, When},
     text::words,
 };
@@ -61,7 +62,7 @@ fn Cause(run: Run) -> impl IntoView {
 
 /// Title, facts and actions.
 #[component]
-pub fn Head(title: String) -> impl IntoView {
+pub fn Head(title: String, refused: Option<ApiError>) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
     let clock = Clock::expect();
     let first = run.get_untracked();
@@ -96,7 +97,7 @@ pub fn Head(title: String) -> impl IntoView {
                 </div>
                 {move || reason().map(|r| view! { <p class="reason"><Icon name="warn"/><span>{r}</span></p> })}
             </div>
-            <Actions/>
+            <Actions refused/>
         </header>
     }
     .into_any()

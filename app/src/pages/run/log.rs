@@ -22,17 +22,20 @@ use crate::{
 
 /// The address of a part of a log.
 pub fn part(page: Page, stage: &Stage, from: Option<u64>, to: Option<u64>) -> String {
-    let (run, attempt) = (page.run.with_untracked(|r| r.id), page.log.with_untracked(|l| l.as_ref().map_or(1, |l| l.attempt)));
+    let (run, attempt) = (page.run.with_untracked(|r| r.id), shown_attempt(page));
     let from = from.map(|f| format!("&from={f}")).unwrap_or_default();
     let line = to.map(|seq| format!("#L{}", line::number(seq))).unwrap_or_default();
     format!("/runs/{run}?stage={}&attempt={attempt}{from}{line}", stage.kind)
 }
 
+/// The attempt whose log is shown.
+pub fn shown_attempt(page: Page) -> u32 {
+    page.log.with_untracked(|l| l.as_ref().map_or(1, |l| l.attempt.max(1)))
+}
+
 /// The log of the shown stage.
 #[component]
 pub fn LogPanel(
-    /// Lines the log had when the page was made.
-    total: u64,
     /// What a search found.
     found: Option<LogMatches>,
     /// What was searched for.
@@ -42,7 +45,7 @@ pub fn LogPanel(
     let stage = Memo::new(move |_| page.shown());
     let scroller = NodeRef::<html::Div>::new();
     let running = Memo::new(move |_| stage.with(|s| s.as_ref().is_some_and(|s| s.status == Status::InProgress)));
-    let following = RwSignal::new(running.get_untracked() && page.at_end && search.is_empty());
+    let following = RwSignal::new(running.get_untracked() && page.at_end.get_untracked() && search.is_empty());
     let hits = StoredValue::new(found.as_ref().map(|f| f.matches.iter().map(|m| m.seq).collect()).unwrap_or_default());
     behave(page, stage, scroller, following);
 
@@ -58,7 +61,7 @@ pub fn LogPanel(
         let html = line::to_html(&chunk.lines, &marks);
         view! { <div class="chunk" style=format!("--n:{}", chunk.lines.len()) inner_html=html></div> }
     };
-    let lines = move || page.log.with(|l| l.as_ref().map_or(0, |l| l.next)).max(if page.at_end { 0 } else { total });
+    let lines = move || page.log.with(|l| l.as_ref().map_or(0, |l| l.next)).max(if page.at_end.get() { 0 } else { page.total.get() });
     let earlier = move || {
         let first = page.log.with(|l| l.as_ref().map_or(0, LogState::first));
         stage.get().filter(|_| first > 0).map(|s| {
@@ -68,7 +71,7 @@ pub fn LogPanel(
     };
     let later = move || {
         let next = page.log.with(|l| l.as_ref().map_or(0, |l| l.next));
-        stage.get().filter(|_| !page.at_end).map(|s| {
+        stage.get().filter(|_| !page.at_end.get()).map(|s| {
             let (on, end) = (part(page, &s, Some(next), None), part(page, &s, None, None));
             view! { <span class="more"><a href=on><Icon name="down"/>{format!("Lines from {} on", words::thousands(line::number(next)))}</a>" · "<a href=end>"To the end"</a></span> }
         })
@@ -119,7 +122,7 @@ pub fn LogPanel(
 
 /// The link to the whole log as text.
 fn download(page: Page, stage: &Stage) -> impl IntoView + use<> {
-    let (run, attempt) = (page.run.with_untracked(|r| r.id), page.log.with_untracked(|l| l.as_ref().map_or(1, |l| l.attempt)));
+    let (run, attempt) = (page.run.with_untracked(|r| r.id), shown_attempt(page));
     view! { <a href=format!("/runs/{run}/log/{}.txt?attempt={attempt}", stage.kind) download="" rel="external">"Download"</a> }.into_any()
 }
 
@@ -141,7 +144,7 @@ fn attempts(stage: Stage) -> impl IntoView {
     let links = (1..=stage.attempt)
         .map(|n| {
             let here = (n == shown).then_some("true");
-            view! { <a class="chip" class:on=n == shown aria-current=here href=format!("/runs/{run}?stage={}&attempt={n}", stage.kind) data-noscroll="">{n}</a> }
+            view! { <a class="chip" class:on=n == shown aria-current=here href=format!("/runs/{run}?stage={}&attempt={n}", stage.kind)>{n}</a> }
         })
         .collect_view();
     view! { <span class="attempts"><span class="dim">"attempt"</span>{links}</span> }.into_any()
@@ -182,8 +185,6 @@ fn nothing(stage: Option<Stage>) -> String {
 /// Scrolling: follow the end, let go, find the line the address names, stand at the error.
 #[cfg(feature = "hydrate")]
 fn behave(page: Page, stage: Memo<Option<Stage>>, scroller: NodeRef<html::Div>, following: RwSignal<bool>) {
-    use leptos_router::hooks::use_navigate;
-
     // Nearer to the end than this counts as being there.
     const NEAR: i32 = 24;
 
@@ -213,7 +214,6 @@ fn behave(page: Page, stage: Memo<Option<Stage>>, scroller: NodeRef<html::Div>, 
             });
         }
     });
-    let navigate = use_navigate();
     Effect::new(move |before: Option<()>| {
         let Some(el) = scroller.get() else { return };
         if before.is_some() {
@@ -223,7 +223,7 @@ fn behave(page: Page, stage: Memo<Option<Stage>>, scroller: NodeRef<html::Div>, 
         let asked: Option<u64> = hash.strip_prefix("#L").and_then(|n| n.parse().ok());
         match (asked, stage.get_untracked()) {
             (Some(n), Some(stage)) if n > 0 && document().get_element_by_id(&format!("L{n}")).is_none() => {
-                navigate(&part(page, &stage, Some((n - 1).saturating_sub(200)), Some(n - 1)), Default::default());
+                let _ = window().location().set_href(&part(page, &stage, Some((n - 1).saturating_sub(200)), Some(n - 1)));
             }
             (Some(n), _) => {
                 following.set(false);

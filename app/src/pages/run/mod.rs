@@ -5,33 +5,29 @@
 mod actions;
 mod approval;
 mod aside;
+mod follow;
 mod graph;
 mod head;
 mod log;
 mod search;
 
-use std::collections::VecDeque;
-
-use domain::{
-    StageKind,
-    live::{LiveEvent, LogEvent},
-    view,
-};
+use domain::{StageKind, view};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
 
 pub use head::title;
 
-use super::id_in_address;
+use super::{id_in_address, refusal};
 use crate::{
-    api,
-    components::{Clock, Crumbs, Failure, Icon, Loading, Nudge, Top},
-    live::{self, Link, LogState},
+    api::{self, ApiError, Cancel, Decide, Rerun},
+    components::{Clock, Crumbs, Failure, Loading, Top},
+    live::{Link, LogState, Lost},
 };
 
 /// Which part of the log the address asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
     /// A stage, if it names one.
     pub stage: Option<StageKind>,
@@ -49,9 +45,9 @@ fn asked() -> Memo<Asked> {
         let q = query.read();
         Asked {
             stage: q.get("stage").and_then(|s| s.parse().ok()),
-            attempt: q.get("attempt").and_then(|s| s.parse().ok()),
+            attempt: q.get("attempt").and_then(|s| s.parse().ok()).filter(|a| *a > 0),
             from: q.get("from").and_then(|s| s.parse().ok()),
-            search: q.get("q").unwrap_or_default(),
+            search: q.get("q").unwrap_or_default().trim().to_owned(),
         }
     })
 }
@@ -65,27 +61,47 @@ pub fn RunPage() -> impl IntoView {
         move || (id.get(), asked.get()),
         |(id, asked)| async move {
             let page = api::run_page(id?, asked.stage, asked.attempt, asked.from).await?;
-            let found = match (page.shown, asked.search.trim()) {
-                (Some(stage), query) if !query.is_empty() => Some(api::log_search(stage, asked.attempt, query.to_owned()).await?),
+            let found = match page.shown {
+                Some(stage) if !asked.search.is_empty() => Some(api::log_search(stage, asked.attempt, asked.search).await?),
                 _ => None,
             };
-            Ok::<_, api::ApiError>((page, found))
+            Ok::<_, ApiError>((page, found))
         },
     );
     view! {
-        <Transition fallback=Loading>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok((page, found)) => {
-                        let asked = asked.get_untracked();
-                        view! { <Whole page found asked/> }.into_any()
-                    }
+                    Ok((page, found)) => view! { <Whole page found asked=asked.get_untracked()/> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
+}
+
+#[component]
+fn Whole(page: view::RunPage, found: Option<view::LogMatches>, asked: Asked) -> impl IntoView {
+    let run = page.run.clone();
+    let title = format!("{} · run {}", run.service.name, run.number);
+    let steps = vec![("/".into(), "Overview".into()), (format!("/services/{}", run.service.id), run.service.name.clone())];
+    let refused = Refusals { act: refusal::<Cancel>().or_else(refusal::<Rerun>), decide: refusal::<Decide>() };
+    view! {
+        <Title text=title/>
+        <Top><Crumbs steps here=format!("Run {}", run.number)/></Top>
+        <Live page found asked refused/>
+    }
+    .into_any()
+}
+
+/// What the page's forms could not do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    /// Cancel and rerun.
+    pub act: Option<ApiError>,
+    /// Approve and reject.
+    pub decide: Option<ApiError>,
 }
 
 /// What the parts of the page share.
@@ -96,7 +112,13 @@ pub struct Page {
     /// The log that is shown.
     pub log: RwSignal<Option<LogState>>,
     /// Whether the log's end is shown and new lines may be added.
-    pub at_end: bool,
+    pub at_end: RwSignal<bool>,
+    /// Lines the log had when it was read.
+    pub total: RwSignal<u64>,
+    /// Whether the page may turn to the log of another stage by itself.
+    pub wanders: RwSignal<bool>,
+    /// The same for a newer attempt of the shown stage.
+    pub renews: RwSignal<bool>,
 }
 
 impl Page {
@@ -105,109 +127,55 @@ impl Page {
         let id = self.log.with(|l| l.as_ref().map(|l| l.stage))?;
         self.run.with(|r| r.stages.iter().find(|s| s.id == id).cloned())
     }
+
+    /// Takes a log as the server sent it.
+    fn take_log(self, run: &view::Run, shown: Option<domain::StageId>, attempt: Option<u32>, log: &view::LogPage) {
+        let stage = shown.and_then(|id| run.stages.iter().find(|s| s.id == id));
+        let state = stage.map(|s| LogState::new(s.id, attempt.unwrap_or(s.attempt), &log.lines, log.next_seq));
+        self.total.set(log.total);
+        self.at_end.set(log.next_seq >= log.total);
+        self.log.set(state);
+    }
 }
 
-#[component]
-fn Whole(page: view::RunPage, found: Option<view::LogMatches>, asked: Asked) -> impl IntoView {
+/// The run page, as it lives in the browser.
+#[island]
+fn Live(
+    /// What the page began with.
+    page: view::RunPage,
+    /// What a search found.
+    found: Option<view::LogMatches>,
+    /// What the address asks for.
+    asked: Asked,
+    /// What the page's forms could not do.
+    refused: Refusals,
+) -> impl IntoView {
     let view::RunPage { run, shown, log, commits, live, neighbours, now, cursor } = page;
     Clock::provide(now);
-    let title = head::title(&run);
-    let path = format!("/live/runs/{}", run.id);
-    let steps = vec![("/".into(), "Overview".into()), (format!("/services/{}", run.service.id), run.service.name.clone())];
-    let here = format!("Run {}", run.number);
-    let (running, service) = (!run.status.is_terminal(), run.service.name.clone());
-
-    let shown = shown.and_then(|id| run.stages.iter().find(|s| s.id == id));
-    let attempt = asked.attempt.or(shown.map(|s| s.attempt)).unwrap_or(1);
-    let state = shown.map(|s| LogState::new(s.id, attempt, &log.lines, log.next_seq));
-    let at_end = log.next_seq >= log.total;
-    let shared = Page { run: RwSignal::new(run), log: RwSignal::new(state), at_end };
-    provide_context(shared);
     let link = RwSignal::new(Link::Quiet);
-    if running || !log.complete {
-        follow(shared, path, cursor, link, asked.stage.is_none());
+    let follows = !run.status.is_terminal() || !log.complete;
+    let shared = Page {
+        run: RwSignal::new(run.clone()),
+        log: RwSignal::new(None),
+        at_end: RwSignal::new(true),
+        total: RwSignal::new(0),
+        wanders: RwSignal::new(asked.stage.is_none()),
+        renews: RwSignal::new(asked.attempt.is_none()),
+    };
+    shared.take_log(&run, shown, asked.attempt, &log);
+    provide_context(shared);
+    if follows {
+        follow::follow(shared, cursor, link);
     }
-    let total = log.total;
+    let Refusals { act, decide } = refused;
     view! {
-        <Title text=format!("{service} · run {}", shared.run.with_untracked(|r| r.number))/>
-        <Top>
-            <Crumbs steps here/>
-            {move || (link.get() == Link::Lost).then(|| view! { <span class="lost" role="status"><Icon name="again"/>"Reconnecting"</span> })}
-        </Top>
-        <head::Head title/>
-        <approval::ApprovalCard commits=commits.clone() live=live.clone()/>
+        <Lost link/>
+        <head::Head title=title(&run) refused=act/>
+        <approval::ApprovalCard commits=commits.clone() live=live.clone() refused=decide/>
         <graph::Graph/>
         <div class="work">
-            <log::LogPanel total found search=asked.search/>
+            <log::LogPanel found search=asked.search/>
             <aside::Aside commits live neighbours/>
         </div>
     }
-    .into_any()
 }
-
-/// Folds the stream into the page.
-fn follow(page: Page, path: String, cursor: String, link: RwSignal<Link>, auto: bool) {
-    let waiting: StoredValue<VecDeque<LogEvent>> = StoredValue::new(VecDeque::new());
-    let scheduled = StoredValue::new(false);
-    let flush = move || {
-        let _ = scheduled.try_set_value(false);
-        let events: Vec<_> = waiting.try_update_value(|w| w.drain(..).collect()).unwrap_or_default();
-        advance(page, auto, &events);
-        let _ = page.log.try_maybe_update(|log| (log.as_mut().is_some_and(|l| page.at_end && l.push(events)), ()));
-    };
-    live::open(path, cursor, link, move |event| match event {
-        LiveEvent::Run(run) => {
-            let before = page.run.with_untracked(|r| r.status);
-            if before != run.status {
-                Nudge::now();
-            }
-            page.run.set(*run);
-        }
-        LiveEvent::Stage(stage) => page.run.update(|run| {
-            if let Some(mine) = run.stages.iter_mut().find(|s| s.id == stage.id) {
-                *mine = *stage;
-            }
-        }),
-        LiveEvent::Log(lines) => {
-            waiting.update_value(|w| w.push_back(lines));
-            // A burst is drawn once per frame's time, not once per message.
-            if !scheduled.get_value() {
-                scheduled.set_value(true);
-                set_timeout(flush, std::time::Duration::from_millis(16));
-            }
-        }
-        _ => {}
-    });
-}
-
-/// Turns to the next stage's log when the shown one is over and nobody asked for a certain one.
-fn advance(page: Page, auto: bool, events: &[LogEvent]) {
-    let Some((shown, attempt)) = page.log.with_untracked(|l| l.as_ref().map(|l| (l.stage, l.attempt))) else {
-        // Nothing was shown yet: the first line decides.
-        if let Some(first) = events.first() {
-            let next = first.lines.first().map_or(0, |l| l.seq);
-            page.log.set(Some(LogState::new(first.stage, first.attempt, &[], next)));
-        }
-        return;
-    };
-    if !auto {
-        return;
-    }
-    let fits = page.run.with_untracked(|run| {
-        let of = |id| run.stages.iter().find(|s| s.id == id);
-        let now = of(shown)?;
-        events.iter().rev().find(|e| {
-            let newer_attempt = e.stage == shown && e.attempt > attempt;
-            let later = of(e.stage).is_some_and(|s| s.kind > now.kind) && now.status.lets_pass();
-            newer_attempt || later
-        })
-    }
-    .map(|e| (e.stage, e.attempt)));
-    if let Some((stage, attempt)) = fits {
-        let first = events.iter().find(|e| e.stage == stage && e.attempt == attempt);
-        let next = first.and_then(|e| e.lines.first()).map_or(0, |l| l.seq);
-        page.log.set(Some(LogState::new(stage, attempt, &[], next)));
-    }
-}
-
-

@@ -4,9 +4,11 @@
 
 use domain::view::{LogMatches, Stage};
 use leptos::prelude::*;
-use leptos_router::components::Form;
 
-use super::{Page, log::part};
+use super::{
+    Page,
+    log::{part, shown_attempt},
+};
 use crate::{
     components::Icon,
     text::{ansi, line, words},
@@ -22,14 +24,14 @@ pub fn Search(
 ) -> impl IntoView {
     let page = expect_context::<Page>();
     let run = page.run.with_untracked(|r| r.id);
-    let attempt = page.log.with_untracked(|l| l.as_ref().map_or(1, |l| l.attempt));
+    let attempt = shown_attempt(page);
     view! {
-        <Form method="GET" action=format!("/runs/{run}") attr:class="find" attr:role="search">
+        <form method="get" action=format!("/runs/{run}#log") class="find" role="search">
             <input type="hidden" name="stage" value=stage.kind.as_str()/>
             <input type="hidden" name="attempt" value=attempt.to_string()/>
             <Icon name="find"/>
             <input type="search" name="q" aria-label="Search this log" placeholder="Search this log" value=query autocomplete="off" spellcheck="false"/>
-        </Form>
+        </form>
     }
     .into_any()
 }

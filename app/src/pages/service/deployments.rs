@@ -3,7 +3,7 @@
 //! Refuses a button that cannot work: it says why not instead.
 
 use domain::{EnvironmentName, ServiceId, view::Deployment};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::refusal;
 use crate::{
@@ -15,19 +15,18 @@ use crate::{
 /// The deployments of both environments.
 #[component]
 pub fn Deployments(service: ServiceId, deployments: Vec<Deployment>) -> impl IntoView {
-    let rollback = ServerAction::<Rollback>::new();
     let of = |wanted: EnvironmentName| deployments.iter().filter(|d| d.environment == wanted).cloned().collect::<Vec<_>>();
     let lists = [(EnvironmentName::Production, "Production"), (EnvironmentName::Staging, "Staging")]
         .map(|(environment, title)| (title, of(environment)))
         .into_iter()
         .filter(|(_, list)| !list.is_empty())
-        .map(|(title, list)| view! { <List title list service rollback/> })
+        .map(|(title, list)| view! { <List title list service/> })
         .collect_view();
     let none = deployments.is_empty();
     view! {
         <section class="block" aria-label="Deployments">
             <h2>"Deployments"</h2>
-            <Refused error=refusal(rollback)/>
+            <Refused error={refusal::<Rollback>()}/>
             {none.then(|| view! {
                 <Hint title="Nothing was deployed yet."><p class="sub">"Every version that reaches an environment will be here, with a way back to it."</p></Hint>
             })}
@@ -38,15 +37,14 @@ pub fn Deployments(service: ServiceId, deployments: Vec<Deployment>) -> impl Int
 }
 
 #[component]
-fn List(title: &'static str, list: Vec<Deployment>, service: ServiceId, rollback: ServerAction<Rollback>) -> impl IntoView {
-    let rows = list.into_iter().map(|deployment| view! { <Row deployment service rollback/> }).collect_view();
+fn List(title: &'static str, list: Vec<Deployment>, service: ServiceId) -> impl IntoView {
+    let rows = list.into_iter().map(|deployment| view! { <Row deployment service/> }).collect_view();
     view! { <section class="card deploys" aria-label=title><h3>{title}</h3><ol>{rows}</ol></section> }.into_any()
 }
 
 #[component]
-fn Row(deployment: Deployment, service: ServiceId, rollback: ServerAction<Rollback>) -> impl IntoView {
+fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
     let d = deployment;
-    let busy = move || rollback.pending().get();
     let how = if d.rollback { "rolled back by" } else { "by" };
     let message = if d.commit.message.is_empty() { format!("Run {}", d.run_number) } else { d.commit.message.clone() };
     let end = if d.live {
@@ -54,12 +52,12 @@ fn Row(deployment: Deployment, service: ServiceId, rollback: ServerAction<Rollba
     } else if d.can_roll_back {
         let label = format!("Roll {} back to {}", d.environment, d.commit.short());
         view! {
-            <ActionForm action=rollback>
+            <form method="post" action=Rollback::PATH>
                 <input type="hidden" name="service" value=service.to_string()/>
                 <input type="hidden" name="environment" value=d.environment.as_str()/>
                 <input type="hidden" name="deployment" value=d.id.to_string()/>
-                <button class="btn" disabled=busy aria-label=label><Icon name="back"/>"Roll back"</button>
-            </ActionForm>
+                <button class="btn" aria-label=label><Icon name="back"/>"Roll back"</button>
+            </form>
         }
         .into_any()
     } else {

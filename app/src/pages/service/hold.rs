@@ -3,7 +3,7 @@
 //! Refuses a hold without a reason; whoever finds it tomorrow will ask.
 
 use domain::view::Service;
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::refusal;
 use crate::{
@@ -13,15 +13,9 @@ use crate::{
 
 /// Says that there is one and offers to end it, or offers to begin one.
 #[component]
-pub fn HoldPanel(service: Service, again: Trigger) -> impl IntoView {
-    let (hold, resume) = (ServerAction::<Hold>::new(), ServerAction::<Resume>::new());
-    Effect::new(move |_| {
-        let done = matches!(hold.value().get(), Some(Ok(_))) || matches!(resume.value().get(), Some(Ok(_)));
-        if done {
-            again.notify();
-        }
-    });
-    let error = Signal::derive(move || refusal(hold).get().or_else(|| refusal(resume).get()));
+pub fn HoldPanel(service: Service) -> impl IntoView {
+    let error = refusal::<Hold>().or_else(refusal::<Resume>);
+    let open = error.is_some();
     let id = service.id.to_string();
     match service.hold {
         Some(held) => view! {
@@ -31,25 +25,25 @@ pub fn HoldPanel(service: Service, again: Trigger) -> impl IntoView {
                     {held.reason}
                     <span class="dim">" · by "{held.by}", "<When at=held.since/>". Nothing goes to production without approval until it is resumed."</span>
                 </span>
-                <ActionForm action=resume>
+                <form method="post" action=Resume::PATH>
                     <input type="hidden" name="service" value=id/>
                     <button class="btn">"Resume"</button>
-                </ActionForm>
+                </form>
                 <Refused error/>
             </section>
         }
         .into_any(),
         None => view! {
-            <details class="holdfold" open=move || error.get().is_some()>
+            <details class="holdfold" open=open>
                 <summary>"Hold automatic deploys"</summary>
-                <ActionForm action=hold>
+                <form method="post" action=Hold::PATH>
                     <input type="hidden" name="service" value=id/>
                     <div class="row wrap">
                         <label for="reason">"Reason"</label>
                         <input id="reason" name="reason" required=true placeholder="Why production should stand still" autocomplete="off"/>
                         <button class="btn">"Hold"</button>
                     </div>
-                </ActionForm>
+                </form>
                 <Refused error/>
             </details>
         }

@@ -7,66 +7,48 @@ pub mod form;
 mod hold;
 mod settings;
 
-use std::time::Duration;
-
-use domain::{ServiceId, live::LiveEvent, view};
-use leptos::{form::ActionForm, prelude::*};
+use domain::{ServiceId, view};
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
 pub use settings::ServiceSettingsPage;
 
-use super::{id_in_address, overview::environment, refusal, runs::RunTable};
+use super::{
+    id_in_address,
+    overview::{Host, environment, host},
+    refusal,
+    runs::RunTable,
+};
 use crate::{
     api::{self, StartRun},
     components::{Clock, Crumbs, Failure, Hint, Icon, Loading, Refused, Top},
-    live::{self, Link},
+    live::{Fresh, REGION},
 };
 
 /// The service page.
 #[component]
 pub fn ServicePage() -> impl IntoView {
     let id = id_in_address::<ServiceId>();
-    let again = Trigger::new();
-    let data = Resource::new(
-        move || {
-            again.track();
-            id.get()
-        },
-        |id| async move { api::service_page(id?).await },
-    );
+    let data = Resource::new(move || id.get(), |id| async move { api::service_page(id?).await });
     view! {
-        <Transition fallback=Loading>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(page) => view! { <Whole page again/> }.into_any(),
+                    Ok(page) => view! { <Whole page/> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }
 
 #[component]
-fn Whole(page: view::ServicePage, again: Trigger) -> impl IntoView {
+fn Whole(page: view::ServicePage) -> impl IntoView {
     let view::ServicePage { service, environments, runs, deployments, now, cursor } = page;
     Clock::provide(now);
-    let link = RwSignal::new(Link::Quiet);
+    provide_context(Host(host()));
     let mine = service.id;
-    // The page is made anew when one of its runs moved, once the events have settled.
-    let ask = leptos::leptos_dom::helpers::debounce(Duration::from_millis(300), move |()| again.notify());
-    let ask = StoredValue::new_local(ask);
-    live::open("/live/overview".into(), cursor, link, move |event| {
-        let ours = match &event {
-            LiveEvent::Run(run) => run.service.id == mine,
-            LiveEvent::Changed => true,
-            _ => false,
-        };
-        if ours {
-            ask.try_update_value(|ask| ask(()));
-        }
-    });
-    let start = ServerAction::<StartRun>::new();
     let name = service.settings.name.clone();
     let steps = vec![("/".into(), "Overview".into())];
     let title = match environments.production.health.as_str() {
@@ -83,7 +65,6 @@ fn Whole(page: view::ServicePage, again: Trigger) -> impl IntoView {
     let all = format!("/runs?service={}", service.id);
     let held = service.hold.as_ref().map(|h| h.by.clone());
     let none = runs.is_empty();
-    let busy = move || start.pending().get();
     let boxes = [(&environments.staging, "Staging", None), (&environments.production, "Production", held)]
         .map(|(state, name, held)| {
             let run = state.run.map(|run| view! { <a class="link small" href=format!("/runs/{run}")>"its run"</a> });
@@ -103,23 +84,24 @@ fn Whole(page: view::ServicePage, again: Trigger) -> impl IntoView {
         <Title text=name.clone()/>
         <Top>
             <Crumbs steps here=name/>
-            {move || (link.get() == Link::Lost).then(|| view! { <span class="lost" role="status"><Icon name="again"/>"Reconnecting"</span> })}
+            <Fresh cursor=Some(cursor) service=Some(mine)/>
         </Top>
+        <div id=REGION>
         <header class="headline">
             <div>
                 <h1>{title}</h1>
                 <p class="facts"><span>{about.join(" · ")}</span><span class="dim">"pushes are "{notices}</span></p>
             </div>
             <div class="acts">
-                <ActionForm action=start>
+                <form method="post" action=StartRun::PATH>
                     <input type="hidden" name="service" value=service.id.to_string()/>
-                    <button class="btn primary" disabled=busy><Icon name="up"/>"Run the newest commit"</button>
-                </ActionForm>
+                    <button class="btn primary"><Icon name="up"/>"Run the newest commit"</button>
+                </form>
                 <a class="btn" href=settings><Icon name="gear"/>"Settings"</a>
-                <Refused error=refusal(start)/>
+                <Refused error={refusal::<StartRun>()}/>
             </div>
         </header>
-        <hold::HoldPanel service again/>
+        <hold::HoldPanel service/>
         <div class="places">{boxes}</div>
         <section class="block" aria-label="Runs">
             <div class="row"><h2>"Runs"</h2><a class="link right" href=all>"All of its runs"</a></div>
@@ -130,6 +112,7 @@ fn Whole(page: view::ServicePage, again: Trigger) -> impl IntoView {
             }}
         </section>
         <deployments::Deployments service=mine deployments/>
+        </div>
     }
     .into_any()
 }

@@ -3,7 +3,7 @@
 //! Refuses to delete by a slip: the name must be typed.
 
 use domain::{ServiceId, view::Service};
-use leptos::{form::ActionForm, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
@@ -23,14 +23,14 @@ pub fn ServiceSettingsPage() -> impl IntoView {
     let id = id_in_address::<ServiceId>();
     let data = Resource::new(move || id.get(), |id| async move { api::service(id?).await });
     view! {
-        <Transition fallback=Loading>
+        <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
                     Ok(service) => view! { <Whole service/> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
-        </Transition>
+        </Suspense>
     }
     .into_any()
 }
@@ -40,42 +40,39 @@ fn Whole(service: Dated<Service>) -> impl IntoView {
     Clock::provide(service.now);
     let query = use_query_map();
     let service = service.value;
-    let (update, delete) = (ServerAction::<UpdateService>::new(), ServerAction::<DeleteService>::new());
-    let error = refusal(update);
-    let saved = move || query.read().get("saved").is_some() && error.get().is_none();
-    let typed = error.get_untracked().and_then(|e| e.form).map(|f| *f);
+    let (error, kept) = (refusal::<UpdateService>(), refusal::<DeleteService>());
+    let saved = query.read_untracked().get("saved").is_some() && error.is_none() && kept.is_none();
+    let typed = error.as_ref().and_then(|e| e.form.clone()).map(|f| *f);
     let form = typed.unwrap_or_else(|| ServiceForm::of(&service.settings));
     let name = service.settings.name.clone();
     let id = service.id.to_string();
     let same = id.clone();
     let steps = vec![("/".into(), "Overview".into()), (format!("/services/{id}"), name.clone())];
-    let busy = move || update.pending().get();
     let cancel = format!("/services/{id}");
     let hint = format!("Type {name} to confirm");
     view! {
         <Title text=format!("Settings of {name}")/>
         <Top><Crumbs steps here="Settings"/></Top>
         <div class="well"><h1>{format!("Settings of {name}")}</h1><span class="sub">"Runs that have begun keep the settings they began with · changed "<When at=service.updated_at/></span></div>
-        <div role="status">{move || saved().then(|| view! { <p class="done"><Icon name="check"/>"Saved."</p> })}</div>
-        <Refused error/>
-        <ActionForm action=update>
+        <div role="status">{saved.then(|| view! { <p class="done"><Icon name="check"/>"Saved."</p> })}</div>
+        <Refused error=error.clone()/>
+        <form method="post" action=UpdateService::PATH>
             <input type="hidden" name="id" value=same/>
             <Fields form why=Why::default() wrong=error/>
             <div class="submit card">
-                <span class="row right"><a class="btn quiet" href=cancel>"Cancel"</a><button class="btn primary" disabled=busy>"Save"</button></span>
+                <span class="row right"><a class="btn quiet" href=cancel>"Cancel"</a><button class="btn primary">"Save"</button></span>
             </div>
-        </ActionForm>
+        </form>
         <section class="card panel end">
             <h2>"Delete this service"</h2>
             <p class="sub">"Stops what runs of it, and removes its runs, logs, artifacts and settings. The repository stays as it is."</p>
-            <ActionForm action=delete>
+            <form method="post" action=DeleteService::PATH>
                 <input type="hidden" name="id" value=id/>
                 <div class="row wrap">
-                    <Input label="Its name" name="typed_name" path="typed_name" value="" hint code=true required=true wrong=refusal(delete)/>
+                    <Input label="Its name" name="typed_name" path="typed_name" value="" hint code=true required=true wrong=kept/>
                     <button class="btn danger">"Delete"</button>
                 </div>
-            </ActionForm>
-            <Refused error=refusal(delete)/>
+            </form>
         </section>
     }
     .into_any()
