@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod hosting;
 mod keepers;
 mod proxying;
 mod runners;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     trials.extend(switching::trials());
     trials.extend(proxying::trials());
     trials.extend(keepers::trials());
+    trials.extend(hosting::trials());
     trials.extend(runners::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
