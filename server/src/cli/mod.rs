@@ -163,7 +163,11 @@ pub fn main() -> anyhow::Result<i32> {
         Command::Serve { .. } => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
-    builder.enable_all().build()?.block_on(run(cli.command))
+    let runtime = builder.enable_all().build()?;
+    let code = runtime.block_on(run(cli.command));
+    // A thread that still bundles for a run that was cancelled must not hold the process, and with it the runner's lock.
+    runtime.shutdown_background();
+    code
 }
 
 async fn run(command: Command) -> anyhow::Result<i32> {
