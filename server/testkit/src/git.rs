@@ -48,6 +48,12 @@ impl Repository {
         text(&git(&self.clone, &["push", "--force", "origin", &format!("HEAD:refs/heads/{branch}")]).stderr)
     }
 
+    /// Any other call of Git in the clone; the answer is what it printed.
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = git(&self.clone, arguments);
+        format!("{}{}", text(&output.stdout), text(&output.stderr))
+    }
+
     /// Commits to `main` and pushes; the answer is the commit's hash.
     pub fn change(&self, files: &[(&str, &str)], message: &str) -> String {
         let sha = self.commit(files, message);

@@ -9,6 +9,7 @@
 
 mod api;
 mod git;
+mod hook;
 mod live;
 mod ports;
 mod postgres;
@@ -18,6 +19,7 @@ mod service;
 
 pub use api::{Answer, Api, until};
 pub use git::Repository;
+pub use hook::signature;
 pub use live::{Follow, Message};
 pub use ports::free_port;
 pub use server::{Options, Server, Store};

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -122,6 +123,15 @@ impl Server {
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         until("the server to end", async || child.try_wait().unwrap()).await;
+    }
+
+    /// Says what a repository's own hook would say; the answer is what whoever pushes is shown.
+    pub fn tell_hook(&self, service: &str, lines: &str) -> String {
+        let data = self.data();
+        let mut command = self.command(&["hook", "--data", &data.to_string_lossy(), "--service", service]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap()
     }
 
     /// Its data folder.

@@ -2,7 +2,42 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod approvals;
+mod auth;
+mod contract;
+mod deliveries;
+mod errors;
+mod live;
+mod logs;
+mod many;
+mod rollback;
+mod runs;
 mod services;
+
+use serde_json::{Value, json};
+use testkit::{Repository, Server, tiny};
 
 /// The binary under test.
 const SEAMLESS: &str = env!("CARGO_BIN_EXE_seamless");
+
+/// A service with commands and nothing to deploy.
+fn checked(server: &Server, name: &str, commands: Value) -> (Repository, Value) {
+    let (repository, mut settings) = tiny(server, name);
+    settings["commands"] = commands;
+    (repository, settings)
+}
+
+/// A command that waits until a test lets it go on.
+fn waits_for(path: &std::path::Path) -> String {
+    format!("while [ ! -e {} ]; do sleep 0.05; done", path.display())
+}
+
+/// The production port of settings.
+fn port(settings: &Value) -> u16 {
+    settings["port"].as_u64().unwrap().try_into().unwrap()
+}
+
+/// An empty body.
+fn nothing() -> Value {
+    json!({})
+}
