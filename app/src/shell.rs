@@ -73,7 +73,8 @@ pub fn shell(site: &Site) -> impl IntoView + use<> {
         site.file(&format!("{}_bg.wasm", site.name)),
         site.file(&format!("{}.css", site.name)),
     );
-    let (inter, mono) = (format!("{}/fonts/inter.woff2", site.pkg), format!("{}/fonts/jetbrains-mono.woff2", site.pkg));
+    let (inter, mono) =
+        (format!("{}/fonts/inter.woff2", site.pkg), format!("{}/fonts/jetbrains-mono.woff2", site.pkg));
     // What islands need comes with them; nothing else of a page is sent a second time as data.
     if let Some(shared) = Owner::current_shared_context() {
         shared.set_is_hydrating(false);

@@ -50,7 +50,8 @@ impl Theme {
     pub fn current() -> Theme {
         use leptos::prelude::use_context;
         let parts = use_context::<http::request::Parts>();
-        let cookies = parts.as_ref().and_then(|p| p.headers.get(http::header::COOKIE)).and_then(|v| v.to_str().ok());
+        let cookies =
+            parts.as_ref().and_then(|p| p.headers.get(http::header::COOKIE)).and_then(|v| v.to_str().ok());
         Theme::from_cookies(cookies.unwrap_or_default())
     }
 

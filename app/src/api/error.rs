@@ -65,15 +65,17 @@ impl FromServerFnError for ApiError {
 
     fn from_server_fn_error(value: ServerFnErrorErr) -> Self {
         match value {
-            ServerFnErrorErr::Request(_) => {
-                ApiError::new(503, "The server does not answer just now. Nothing was changed; try again in a moment.")
-            }
+            ServerFnErrorErr::Request(_) => ApiError::new(
+                503,
+                "The server does not answer just now. Nothing was changed; try again in a moment.",
+            ),
             ServerFnErrorErr::Args(what) | ServerFnErrorErr::MissingArg(what) => {
                 ApiError::new(400, format!("The form could not be read: {what}"))
             }
-            ServerFnErrorErr::Deserialization(_) => {
-                ApiError::new(502, "The answer could not be read. The server may have been updated; reload the page.")
-            }
+            ServerFnErrorErr::Deserialization(_) => ApiError::new(
+                502,
+                "The answer could not be read. The server may have been updated; reload the page.",
+            ),
             other => ApiError::new(500, other.to_string()),
         }
     }
@@ -110,7 +112,8 @@ impl ApiError {
         };
         let parts = use_context::<Parts>();
         let posted = parts.as_ref().filter(|p| p.method == http::Method::POST);
-        let plain_form = posted.filter(|p| header(p, header::ACCEPT).is_some_and(|a| a.contains("text/html")));
+        let plain_form =
+            posted.filter(|p| header(p, header::ACCEPT).is_some_and(|a| a.contains("text/html")));
         match plain_form {
             Some(parts) => {
                 // The page may still carry an older error; only the new one shall be shown.
@@ -139,7 +142,11 @@ mod tests {
     #[test]
     fn a_field_finds_its_errors_and_those_below_it() {
         let field = |field: &str, message: &str| FieldError { field: field.into(), message: message.into() };
-        let error = ApiError::invalid(vec![field("port", "taken"), field("variables.KEY", "too short"), field("portal", "no")]);
+        let error = ApiError::invalid(vec![
+            field("port", "taken"),
+            field("variables.KEY", "too short"),
+            field("portal", "no"),
+        ]);
         assert_eq!(error.of("port").as_deref(), Some("taken"));
         assert_eq!(error.of("variables").as_deref(), Some("KEY: too short"));
         assert_eq!(error.of("name"), None);

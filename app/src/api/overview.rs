@@ -31,7 +31,8 @@ pub async fn overview() -> Answer<Overview> {
 /// The navigation.
 #[server(name = ReadNav, prefix = "/fn", endpoint = "nav")]
 pub async fn nav() -> Answer<Nav> {
-    let waiting = control().runs(None, Some(domain::Status::AwaitingApproval), None, 100).await.map_err(refuse)?;
+    let waiting =
+        control().runs(None, Some(domain::Status::AwaitingApproval), None, 100).await.map_err(refuse)?;
     let services = control().services().await.map_err(refuse)?;
     let services = services.into_iter().map(|s| (s.id.to_string(), s.settings.name)).collect();
     Ok(Nav { user: actor().name, approvals: waiting.items.len(), services })

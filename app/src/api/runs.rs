@@ -36,13 +36,22 @@ pub enum RerunFrom {
 
 /// A page of runs.
 #[server(name = ReadRuns, prefix = "/fn", endpoint = "runs")]
-pub async fn runs(service: Option<ServiceId>, status: Option<Status>, before: Option<RunId>) -> Answer<Dated<Page<Run>>> {
+pub async fn runs(
+    service: Option<ServiceId>,
+    status: Option<Status>,
+    before: Option<RunId>,
+) -> Answer<Dated<Page<Run>>> {
     control().runs(service, status, before, 30).await.map(dated).map_err(refuse)
 }
 
 /// The run page, with the end of a stage's log or the part from `from` on.
 #[server(name = ReadRunPage, prefix = "/fn", endpoint = "run_page")]
-pub async fn run_page(run: RunId, stage: Option<StageKind>, attempt: Option<u32>, from: Option<u64>) -> Answer<RunPage> {
+pub async fn run_page(
+    run: RunId,
+    stage: Option<StageKind>,
+    attempt: Option<u32>,
+    from: Option<u64>,
+) -> Answer<RunPage> {
     control().run_page(run, stage, attempt, from).await.map_err(refuse)
 }
 

@@ -44,7 +44,11 @@ pub async fn create_service(form: ServiceForm, run_now: Option<String>) -> Answe
     let settings = form.into_settings(blank).map_err(|fields| fail(ApiError::invalid(fields)))?;
     let service = control().create_service(&actor(), settings).await.map_err(|e| fail(e.into()))?;
     let next = match run_now {
-        Some(_) => control().start_run(&actor(), service.id, None, None).await.map(|run| format!("/runs/{}", run.id)).ok(),
+        Some(_) => control()
+            .start_run(&actor(), service.id, None, None)
+            .await
+            .map(|run| format!("/runs/{}", run.id))
+            .ok(),
         None => None,
     };
     leptos_axum::redirect(&next.unwrap_or_else(|| format!("/services/{}", service.id)));
@@ -100,7 +104,11 @@ pub async fn deployments(
 
 /// Goes back to an earlier deployment, and to the run that does it.
 #[server(prefix = "/fn", endpoint = "rollback")]
-pub async fn rollback(service: ServiceId, environment: EnvironmentName, deployment: DeploymentId) -> Answer<Run> {
+pub async fn rollback(
+    service: ServiceId,
+    environment: EnvironmentName,
+    deployment: DeploymentId,
+) -> Answer<Run> {
     let run = control().rollback(&actor(), service, environment, deployment).await.map_err(refuse)?;
     leptos_axum::redirect(&format!("/runs/{}", run.id));
     Ok(run)

@@ -31,7 +31,9 @@ pub async fn revoke_session(id: SessionId) -> Answer<()> {
 #[server(prefix = "/fn", endpoint = "set_theme")]
 pub async fn set_theme(theme: Theme) -> Answer<Theme> {
     let cookie = format!("theme={}; Path=/; Max-Age=31536000; SameSite=Lax", theme.as_str());
-    if let (Some(response), Ok(value)) = (use_context::<leptos_axum::ResponseOptions>(), http::HeaderValue::from_str(&cookie)) {
+    if let (Some(response), Ok(value)) =
+        (use_context::<leptos_axum::ResponseOptions>(), http::HeaderValue::from_str(&cookie))
+    {
         response.append_header(http::header::SET_COOKIE, value);
     }
     Ok(theme)

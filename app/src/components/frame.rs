@@ -116,7 +116,10 @@ pub fn Crumbs(
     #[prop(into)]
     here: String,
 ) -> impl IntoView {
-    let steps = steps.into_iter().map(|(href, name)| view! { <a href=href>{name}</a><i aria-hidden="true">"/"</i> }).collect_view();
+    let steps = steps
+        .into_iter()
+        .map(|(href, name)| view! { <a href=href>{name}</a><i aria-hidden="true">"/"</i> })
+        .collect_view();
     view! { <nav aria-label="Breadcrumb">{steps}<span aria-current="true">{here}</span></nav> }.into_any()
 }
 

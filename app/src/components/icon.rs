@@ -14,10 +14,16 @@ const ICONS: [(&str, &str); 21] = [
     ("pause", "M9 6.5v11M15 6.5v11"),
     ("skip", "M6 12h12M14 8l4 4-4 4"),
     ("stop", "M12 3.5a8.5 8.5 0 1 0 0 17a8.5 8.5 0 1 0 0-17M8.5 12h7"),
-    ("board", "M5.5 4.5h13a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2h-13a2 2 0 0 1-2-2v-11a2 2 0 0 1 2-2zM3.5 10h17M10 10v9.5"),
+    (
+        "board",
+        "M5.5 4.5h13a2 2 0 0 1 2 2v11a2 2 0 0 1-2 2h-13a2 2 0 0 1-2-2v-11a2 2 0 0 1 2-2zM3.5 10h17M10 10v9.5",
+    ),
     ("runs", "M4 7h10M4 12h16M4 17h7"),
     ("inbox", "M4 13l2.5-7.5h11L20 13v6H4zM4 13h5l1 2.5h4l1-2.5h5"),
-    ("gear", "M12 9a3 3 0 1 0 0 6a3 3 0 1 0 0-6M12 3.5v3M12 17.5v3M3.5 12h3M17.5 12h3M6 6l2 2M16 16l2 2M18 6l-2 2M8 16l-2 2"),
+    (
+        "gear",
+        "M12 9a3 3 0 1 0 0 6a3 3 0 1 0 0-6M12 3.5v3M12 17.5v3M3.5 12h3M17.5 12h3M6 6l2 2M16 16l2 2M18 6l-2 2M8 16l-2 2",
+    ),
     ("find", "M11 5a6 6 0 1 0 0 12a6 6 0 1 0 0-12M15.5 15.5L20 20"),
     ("mark", "M3 8c4-5 8 5 12 0s5 0 6 1M3 16c4-5 8 5 12 0s5 0 6 1"),
     ("back", "M8 8H16a4.5 4.5 0 0 1 0 9H9M8 8l3-3M8 8l3 3"),
@@ -36,7 +42,9 @@ const ICONS: [(&str, &str); 21] = [
 pub fn Sprite() -> impl IntoView {
     let symbols: String = ICONS
         .iter()
-        .map(|(name, path)| format!(r#"<symbol id="i-{name}" viewBox="0 0 24 24"><path d="{path}"/></symbol>"#))
+        .map(|(name, path)| {
+            format!(r#"<symbol id="i-{name}" viewBox="0 0 24 24"><path d="{path}"/></symbol>"#)
+        })
         .collect();
     view! { <svg class="sprite" width="0" height="0" aria-hidden="true" inner_html=symbols></svg> }
 }

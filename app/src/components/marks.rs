@@ -46,7 +46,8 @@ pub fn StatusPill(
     #[prop(into)]
     run: Signal<Run>,
 ) -> impl IntoView {
-    view! { <span class=move || run.with(|r| format!("st pill {}", look_of(r).0))>{marks(run)}</span> }.into_any()
+    view! { <span class=move || run.with(|r| format!("st pill {}", look_of(r).0))>{marks(run)}</span> }
+        .into_any()
 }
 
 fn marks(run: Signal<Run>) -> impl IntoView {
@@ -64,7 +65,11 @@ pub fn Sha(
     /// The commit.
     commit: domain::view::Commit,
 ) -> impl IntoView {
-    let title = if commit.message.is_empty() { commit.sha.clone() } else { format!("{} · {}", commit.message, commit.sha) };
+    let title = if commit.message.is_empty() {
+        commit.sha.clone()
+    } else {
+        format!("{} · {}", commit.message, commit.sha)
+    };
     view! { <span class="sha" title=title>{commit.short().to_owned()}</span> }.into_any()
 }
 
@@ -74,7 +79,8 @@ pub fn Ahead(
     /// How many.
     commits: u32,
 ) -> impl IntoView {
-    let title = format!("{} that production does not have", words::count(commits as usize, "commit", "commits"));
+    let title =
+        format!("{} that production does not have", words::count(commits as usize, "commit", "commits"));
     (commits > 0).then(|| view! { <span class="ahead" title=title>{format!("{commits} ahead")}</span> })
 }
 

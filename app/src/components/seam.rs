@@ -32,7 +32,10 @@ fn label(run: &Run) -> String {
         Status::Success => "All stages done".into(),
         Status::Failure => format!("{} failed", at(Status::Failure).unwrap_or("The run")),
         Status::AwaitingApproval => format!("{done} of {all} stages done, waits for approval"),
-        Status::InProgress => format!("{done} of {all} stages done, {} in progress", at(Status::InProgress).unwrap_or("next stage")),
+        Status::InProgress => format!(
+            "{done} of {all} stages done, {} in progress",
+            at(Status::InProgress).unwrap_or("next stage")
+        ),
         Status::Cancelled => format!("Cancelled after {done} of {all} stages"),
         Status::Idle | Status::Skipped => "Not started".into(),
     }

@@ -37,6 +37,9 @@ mod tests {
         for seconds in [0, 1, 59, 60, 61, 3600, 86_399, 864_000] {
             assert_eq!(parse(&to_text(seconds)), Some(seconds));
         }
-        assert_eq!(["5", " 2H ", "1 day", "x", "1 year", "9999999 d", ""].map(parse), [Some(5), Some(7200), Some(86_400), None, None, None, None]);
+        assert_eq!(
+            ["5", " 2H ", "1 day", "x", "1 year", "9999999 d", ""].map(parse),
+            [Some(5), Some(7200), Some(86_400), None, None, None, None]
+        );
     }
 }

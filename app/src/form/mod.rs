@@ -150,14 +150,19 @@ impl ServiceForm {
             _ if text.trim().is_empty() => default,
             Some(seconds) => seconds,
             None => {
-                problems.push(error(field, "write a number and a unit, such as `90 s`, `30 min`, `1 h` or `10 d`"));
+                problems.push(error(
+                    field,
+                    "write a number and a unit, such as `90 s`, `30 min`, `1 h` or `10 d`",
+                ));
                 default
             }
         };
         let stage_timeout_s = seconds("stage_timeout_s", &self.stage_timeout, base.stage_timeout_s);
-        let approval_timeout_s = seconds("approval_timeout_s", &self.approval_timeout, base.approval_timeout_s);
+        let approval_timeout_s =
+            seconds("approval_timeout_s", &self.approval_timeout, base.approval_timeout_s);
         let health_timeout_s = seconds("health_timeout_s", &self.health_timeout, base.health_timeout_s);
-        let mut group = |field: &str, plain: &str, secret: &str| variables::parse(field, plain, secret, &mut problems);
+        let mut group =
+            |field: &str, plain: &str, secret: &str| variables::parse(field, plain, secret, &mut problems);
         let variables = group("variables", &self.variables, &self.secrets);
         let staging_variables =
             group("environments.staging.variables", &self.staging_variables, &self.staging_secrets);

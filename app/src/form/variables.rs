@@ -47,7 +47,12 @@ pub fn hide(lines: &str) -> String {
 }
 
 /// Reads both text areas of a group; lines that cannot be read are said.
-pub fn parse(field: &str, plain: &str, secret: &str, problems: &mut Vec<FieldError>) -> BTreeMap<String, Variable> {
+pub fn parse(
+    field: &str,
+    plain: &str,
+    secret: &str,
+    problems: &mut Vec<FieldError>,
+) -> BTreeMap<String, Variable> {
     let mut found = BTreeMap::new();
     for (text, is_secret) in [(plain, false), (secret, true)] {
         for (at, line) in text.lines().enumerate() {
@@ -57,7 +62,8 @@ pub fn parse(field: &str, plain: &str, secret: &str, problems: &mut Vec<FieldErr
             }
             let kind = if is_secret { "secret, line" } else { "line" };
             let mut say = |what: &str| {
-                problems.push(FieldError { field: field.into(), message: format!("{kind} {}: {what}", at + 1) });
+                problems
+                    .push(FieldError { field: field.into(), message: format!("{kind} {}: {what}", at + 1) });
             };
             let Some((name, value)) = line.split_once('=') else {
                 say("write NAME=value");
@@ -66,7 +72,9 @@ pub fn parse(field: &str, plain: &str, secret: &str, problems: &mut Vec<FieldErr
             let (name, value) = (name.trim().to_owned(), unquote(value.trim()));
             let variable = match (is_secret, value) {
                 (false, value) => Variable::Plain(value),
-                (true, value) if value == KEEP => Variable::Secret(SecretVariable { value: None, secret: true }),
+                (true, value) if value == KEEP => {
+                    Variable::Secret(SecretVariable { value: None, secret: true })
+                }
                 (true, value) if value.is_empty() => {
                     say("a secret needs a value; remove the line to remove the secret");
                     continue;
@@ -95,12 +103,20 @@ mod tests {
     #[test]
     fn lines_are_read_and_written() {
         let mut problems = Vec::new();
-        let read = parse("variables", "# ours\nA=1\nB = x=y \nC=\"a\\nb\"\nD=", "K=hunter2\nL=******", &mut problems);
+        let read = parse(
+            "variables",
+            "# ours\nA=1\nB = x=y \nC=\"a\\nb\"\nD=",
+            "K=hunter2\nL=******",
+            &mut problems,
+        );
         assert_eq!(problems, []);
         assert_eq!(plain_lines(&read), "A=1\nB=x=y\nC=\"a\\nb\"\nD=");
         assert_eq!(secret_lines(&read), "K=******\nL=******");
         assert_eq!(read.get("L"), Some(&Variable::Secret(SecretVariable { value: None, secret: true })));
-        assert_eq!(read.get("K"), Some(&Variable::Secret(SecretVariable { value: Some("hunter2".into()), secret: true })));
+        assert_eq!(
+            read.get("K"),
+            Some(&Variable::Secret(SecretVariable { value: Some("hunter2".into()), secret: true }))
+        );
     }
 
     #[test]
@@ -110,7 +126,11 @@ mod tests {
         let said: Vec<_> = problems.iter().map(|p| p.message.as_str()).collect();
         assert_eq!(
             said,
-            ["line 1: write NAME=value", "line 3: B is there twice", "secret, line 1: a secret needs a value; remove the line to remove the secret"]
+            [
+                "line 1: write NAME=value",
+                "line 3: B is there twice",
+                "secret, line 1: a secret needs a value; remove the line to remove the secret"
+            ]
         );
     }
 }

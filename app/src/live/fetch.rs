@@ -39,10 +39,16 @@ pub async fn function<T: DeserializeOwned>(path: &str, form: &str) -> Option<T> 
 pub async fn renew(ids: &[&str]) {
     let Ok(address) = window().location().href() else { return };
     let Ok(html) = text(&address, None).await else { return };
-    let Ok(page) = DomParser::new().and_then(|p| p.parse_from_string(&html, SupportedType::TextHtml)) else { return };
+    let Ok(page) = DomParser::new().and_then(|p| p.parse_from_string(&html, SupportedType::TextHtml)) else {
+        return;
+    };
     for id in ids {
-        let (Some(old), Some(new)) = (document().get_element_by_id(id), page.get_element_by_id(id)) else { continue };
-        let typing = document().active_element().is_some_and(|a| old.contains(Some(&a)) && a.matches("input, textarea").unwrap_or(false));
+        let (Some(old), Some(new)) = (document().get_element_by_id(id), page.get_element_by_id(id)) else {
+            continue;
+        };
+        let typing = document()
+            .active_element()
+            .is_some_and(|a| old.contains(Some(&a)) && a.matches("input, textarea").unwrap_or(false));
         if !typing && old.inner_html() != new.inner_html() {
             old.set_inner_html(&new.inner_html());
         }

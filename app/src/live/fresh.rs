@@ -65,5 +65,8 @@ fn renew_region() {}
 /// Says that the connection is being restored, while it is.
 #[component]
 pub fn Lost(link: RwSignal<Link>) -> impl IntoView {
-    move || (link.get() == Link::Lost).then(|| view! { <span class="lost" role="status"><Icon name="again"/>"Reconnecting"</span> })
+    move || {
+        (link.get() == Link::Lost)
+            .then(|| view! { <span class="lost" role="status"><Icon name="again"/>"Reconnecting"</span> })
+    }
 }

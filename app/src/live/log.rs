@@ -102,7 +102,9 @@ mod tests {
     use domain::{Timestamp, view::Stream};
 
     fn lines(from: u64, to: u64) -> Vec<LogLine> {
-        (from..to).map(|seq| LogLine { seq, at: Timestamp(0), stream: Stream::Stdout, text: String::new() }).collect()
+        (from..to)
+            .map(|seq| LogLine { seq, at: Timestamp(0), stream: Stream::Stdout, text: String::new() })
+            .collect()
     }
 
     fn event(from: u64, to: u64) -> LogEvent {

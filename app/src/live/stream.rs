@@ -49,7 +49,9 @@ pub fn open(path: String, cursor: Option<String>, link: RwSignal<Link>, fold: im
         for name in ["run", "stage", "log", "changed"] {
             let (fold, alive, last) = (Rc::clone(&fold), Rc::clone(&alive), Rc::clone(&last));
             let handler = move |event: JsValue| {
-                let Some(message) = event.dyn_ref::<MessageEvent>().filter(|_| *alive.borrow()) else { return };
+                let Some(message) = event.dyn_ref::<MessageEvent>().filter(|_| *alive.borrow()) else {
+                    return;
+                };
                 let text = message.data().as_string().unwrap_or_default();
                 let id = message.last_event_id();
                 if !id.is_empty() {
@@ -104,4 +106,10 @@ pub fn open(path: String, cursor: Option<String>, link: RwSignal<Link>, fold: im
 
 /// On the server there is nothing to follow: the page is made from what is there.
 #[cfg(not(feature = "hydrate"))]
-pub fn open(_path: String, _cursor: Option<String>, _link: RwSignal<Link>, _fold: impl Fn(domain::live::LiveEvent) + 'static) {}
+pub fn open(
+    _path: String,
+    _cursor: Option<String>,
+    _link: RwSignal<Link>,
+    _fold: impl Fn(domain::live::LiveEvent) + 'static,
+) {
+}

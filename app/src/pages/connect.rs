@@ -23,7 +23,10 @@ pub fn ConnectPage() -> impl IntoView {
     let query = use_query_map();
     let asked = Memo::new(move |_| {
         let q = query.read();
-        (q.get("repository").unwrap_or_default().trim().to_owned(), q.get("branch").unwrap_or_default().trim().to_owned())
+        (
+            q.get("repository").unwrap_or_default().trim().to_owned(),
+            q.get("branch").unwrap_or_default().trim().to_owned(),
+        )
     });
     let detected = Resource::new(
         move || asked.get(),
@@ -103,7 +106,11 @@ fn Proposed(detected: Detected) -> impl IntoView {
         Some(runtime) => format!("This is a {} service.", runtime_name(runtime)),
         None => "What it is could not be seen from its files.".to_owned(),
     };
-    let remedy = if runtime.is_some() { "Each proposal says why; change what you know better." } else { "Say below how it is tested, built and started." };
+    let remedy = if runtime.is_some() {
+        "Each proposal says why; change what you know better."
+    } else {
+        "Say below how it is tested, built and started."
+    };
     let back = format!("Look at another repository instead of {}", settings.repository);
     let form = typed.unwrap_or_else(|| ServiceForm::of(&settings));
     view! {

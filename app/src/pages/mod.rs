@@ -33,7 +33,8 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use crate::api::ApiError;
 
 /// The id in the address, or the error that it is none.
-fn id_in_address<T: std::str::FromStr + Send + Sync + Clone + PartialEq + 'static>() -> Memo<Result<T, ApiError>> {
+fn id_in_address<T: std::str::FromStr + Send + Sync + Clone + PartialEq + 'static>()
+-> Memo<Result<T, ApiError>> {
     let params = use_params_map();
     Memo::new(move |_| {
         let text = params.read().get("id").unwrap_or_default();

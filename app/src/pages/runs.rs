@@ -56,7 +56,9 @@ async fn load(mut asked: Asked) -> Result<Found, api::ApiError> {
                 asked.service = i.parse().ok();
                 name = Some(n.clone());
             }
-            None => return Err(api::ApiError::new(404, format!("No service is called {:?}.", asked.find.trim()))),
+            None => {
+                return Err(api::ApiError::new(404, format!("No service is called {:?}.", asked.find.trim())));
+            }
         }
     }
     let runs = api::runs(asked.service, asked.status, asked.before).await?;
@@ -117,8 +119,12 @@ fn List(asked: Asked, name: Option<String>, runs: Dated<Page<Run>>) -> impl Into
     let none = items.is_empty();
     let filtered = asked.status.is_some() || asked.before.is_some();
     let all = asked.service.is_some().then(|| view! { <a class="link" href="/runs">"of every service"</a> });
-    let older = next.map(|next| view! { <a class="btn" href=asked.address(asked.status, Some(&next))>"Older runs"</a> });
-    let newest = asked.before.is_some().then(|| view! { <a class="btn quiet" href=asked.address(asked.status, None)>"Newest"</a> });
+    let older = next
+        .map(|next| view! { <a class="btn" href=asked.address(asked.status, Some(&next))>"Older runs"</a> });
+    let newest = asked
+        .before
+        .is_some()
+        .then(|| view! { <a class="btn quiet" href=asked.address(asked.status, None)>"Newest"</a> });
     view! {
         <div class="well"><h1>{title}</h1><span class="sub">{all}</span></div>
         <nav class="filters" aria-label="Filter by status">{filters}</nav>
@@ -170,7 +176,11 @@ pub fn RunTable(
 fn RunRow(run: Run, of_one: bool) -> impl IntoView {
     let href = format!("/runs/{}", run.id);
     let title = super::run::title(&run);
-    let about = if of_one { format!("Run {}", run.number) } else { format!("{} · run {}", run.service.name, run.number) };
+    let about = if of_one {
+        format!("Run {}", run.number)
+    } else {
+        format!("{} · run {}", run.service.name, run.number)
+    };
     let signal = Signal::stored(run.clone());
     let began = run.started_at;
     view! {

@@ -98,7 +98,8 @@ pub fn plain(line: &str) -> String {
 }
 
 fn apply(codes: &str, style: &mut Style) {
-    let mut codes = codes.split([';', ':']).map(|c| if c.is_empty() { Some(0) } else { c.parse::<u16>().ok() });
+    let mut codes =
+        codes.split([';', ':']).map(|c| if c.is_empty() { Some(0) } else { c.parse::<u16>().ok() });
     while let Some(code) = codes.next() {
         let Some(code) = code else { continue };
         match code {
@@ -217,7 +218,10 @@ mod tests {
     #[test]
     fn named_colours_and_weights() {
         assert_eq!(html("\u{1b}[32mok\u{1b}[0m rest"), r#"<i class="f2">ok</i> rest"#);
-        assert_eq!(html("\u{1b}[1;91mbad\u{1b}[22m less\u{1b}[m"), r#"<i class="f9 fb">bad</i><i class="f9"> less</i>"#);
+        assert_eq!(
+            html("\u{1b}[1;91mbad\u{1b}[22m less\u{1b}[m"),
+            r#"<i class="f9 fb">bad</i><i class="f9"> less</i>"#
+        );
         assert_eq!(html("\u{1b}[7m inverse"), r#"<i class="fv"> inverse</i>"#);
     }
 
@@ -251,7 +255,8 @@ mod tests {
 
     #[test]
     fn any_bytes_are_survived() {
-        for line in ["\u{1b}", "\u{1b}[", "\u{1b}]", "\u{1b}é", "\u{1b}[é1m", "\u{1b}(é", "é\u{1b}[31mé"] {
+        for line in ["\u{1b}", "\u{1b}[", "\u{1b}]", "\u{1b}é", "\u{1b}[é1m", "\u{1b}(é", "é\u{1b}[31mé"]
+        {
             let _ = html(line);
         }
     }

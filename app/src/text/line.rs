@@ -64,7 +64,8 @@ mod tests {
     fn a_line_shows_its_number_time_pipe_and_marks() {
         let line = |seq, stream, text: &str| LogLine { seq, at: Timestamp(1_500), stream, text: text.into() };
         let marks = Marks { start: Timestamp(1_000), error: Some(1), hits: [0].into() };
-        let html = to_html(&[line(0, Stream::Stdout, "a<b"), line(1, Stream::Stderr, "\u{1b}[31mno")], &marks);
+        let html =
+            to_html(&[line(0, Stream::Stdout, "a<b"), line(1, Stream::Stderr, "\u{1b}[31mno")], &marks);
         assert_eq!(
             html,
             r##"<div class="ln hit" id="L1"><a href="#L1" rel="external" tabindex="-1">1</a><time datetime="1970-01-01T00:00:01.500Z">00:00.5</time><span>a&lt;b</span></div><div class="ln err first" id="L2"><a href="#L2" rel="external" tabindex="-1">2</a><time datetime="1970-01-01T00:00:01.500Z">00:00.5</time><span><i class="f1">no</i></span></div>"##

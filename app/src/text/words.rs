@@ -2,10 +2,7 @@
 //!
 //! Refuses to read a clock: `now` is an argument, so that server and browser say the same.
 
-use domain::{
-    Timestamp,
-    time::in_words,
-};
+use domain::{Timestamp, time::in_words};
 
 /// How long ago: `now`, `40 s ago`, `12 min ago`, `3 h ago`, `2 d ago`, and the date after two months.
 pub fn ago(now: Timestamp, at: Timestamp) -> String {
@@ -50,7 +47,11 @@ pub fn offset(millis: i64) -> String {
 
 /// What is left of `usual` after `gone`: `about 40 s left`, or that it takes longer than usual.
 pub fn left(usual: i64, gone: i64) -> String {
-    if gone >= usual { "longer than usual".into() } else { format!("about {} left", in_words((usual - gone).max(1000))) }
+    if gone >= usual {
+        "longer than usual".into()
+    } else {
+        format!("about {} left", in_words((usual - gone).max(1000)))
+    }
 }
 
 /// `1 commit`, `3 commits`.
@@ -76,7 +77,11 @@ pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KB", "MB", "GB"] {
         if value < 1000.0 {
-            return if value < 10.0 && unit != "B" { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") };
+            return if value < 10.0 && unit != "B" {
+                format!("{value:.1} {unit}")
+            } else {
+                format!("{value:.0} {unit}")
+            };
         }
         value /= 1000.0;
     }
@@ -120,7 +125,10 @@ mod tests {
     fn relative_times() {
         let now = Timestamp(1_000_000_000_000);
         let says = |seconds: i64| ago(now, now.plus(-seconds * 1000));
-        assert_eq!([0, 4, 40, 720, 10_900, 172_800].map(says), ["now", "now", "40 s ago", "12 min ago", "3 h ago", "2 d ago"]);
+        assert_eq!(
+            [0, 4, 40, 720, 10_900, 172_800].map(says),
+            ["now", "now", "40 s ago", "12 min ago", "3 h ago", "2 d ago"]
+        );
         assert_eq!(says(100 * 86_400), "2001-06-01");
         assert_eq!(ago(now, now.plus(5000)), "now", "a clock that is ahead is no prophecy");
     }

@@ -45,7 +45,8 @@ fn asked() -> Result<Asked> {
     };
     let mut words = env::args_os().skip(1);
     while let Some(word) = words.next() {
-        let mut value = || words.next().map(PathBuf::from).with_context(|| format!("{} needs a value", word.display()));
+        let mut value =
+            || words.next().map(PathBuf::from).with_context(|| format!("{} needs a value", word.display()));
         match word.to_str() {
             Some("--wasm-opt") => asked.optimiser = Some(value()?),
             Some("--wasm") => asked.wasm = value()?,
@@ -73,7 +74,9 @@ fn main() -> Result<()> {
     let wasm = new.join(format!("{NAME}_bg.wasm"));
     match &asked.optimiser {
         Some(program) => optimise(program, &wasm)?,
-        None => println!("no wasm-opt was given (--wasm-opt or WASM_OPT): the WASM stays larger than it needs to be"),
+        None => println!(
+            "no wasm-opt was given (--wasm-opt or WASM_OPT): the WASM stays larger than it needs to be"
+        ),
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../style");
     fs::write(new.join(format!("{NAME}.css")), styles::join(&root)?)?;
@@ -84,7 +87,8 @@ fn main() -> Result<()> {
     }
 
     let mut hash = DefaultHasher::new();
-    for file in [format!("{NAME}.js"), format!("{NAME}_bg.wasm"), format!("{NAME}.css"), "favicon.svg".into()] {
+    for file in [format!("{NAME}.js"), format!("{NAME}_bg.wasm"), format!("{NAME}.css"), "favicon.svg".into()]
+    {
         let bytes = fs::read(new.join(&file))?;
         bytes.hash(&mut hash);
         let small = compress(&bytes)?;
@@ -133,7 +137,12 @@ fn optimise(program: &Path, wasm: &Path) -> Result<()> {
 
 fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let params = brotli::enc::BrotliEncoderParams { quality: 11, lgwin: 22, size_hint: bytes.len(), ..Default::default() };
+    let params = brotli::enc::BrotliEncoderParams {
+        quality: 11,
+        lgwin: 22,
+        size_hint: bytes.len(),
+        ..Default::default()
+    };
     brotli::BrotliCompress(&mut &*bytes, &mut out, &params)?;
     Ok(out)
 }

@@ -50,7 +50,11 @@ pub fn NeedCard(
 fn Waits(run: Run, commits: Vec<Commit>) -> impl IntoView {
     let href = format!("/runs/{}", run.id);
     let approval = run.approval.clone();
-    let title = if run.commit.message.is_empty() { format!("Run {}", run.number) } else { run.commit.message.clone() };
+    let title = if run.commit.message.is_empty() {
+        format!("Run {}", run.number)
+    } else {
+        run.commit.message.clone()
+    };
     view! {
         <article class="card need">
             <div class="row">
@@ -87,8 +91,15 @@ fn Failed(run: Run) -> impl IntoView {
         _ => format!("/runs/{}", run.id),
     };
     let open = if error.is_some() { "Open at the error" } else { "Open" };
-    let reason = error.map(|e| ansi::plain(&e.text)).or_else(|| stage.as_ref().and_then(|s| s.reason.clone())).or(run.reason.clone());
-    let what = if run.commit.message.is_empty() { format!("run {}", run.number) } else { run.commit.message.clone() };
+    let reason = error
+        .map(|e| ansi::plain(&e.text))
+        .or_else(|| stage.as_ref().and_then(|s| s.reason.clone()))
+        .or(run.reason.clone());
+    let what = if run.commit.message.is_empty() {
+        format!("run {}", run.number)
+    } else {
+        run.commit.message.clone()
+    };
     let again = stage.as_ref().map_or("Rerun".into(), |s| format!("Rerun from {}", s.kind.title()));
     view! {
         <article class="card need bad">

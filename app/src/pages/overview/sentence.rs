@@ -34,9 +34,14 @@ pub fn details(overview: &Overview) -> String {
         return "A service is one Git repository, or a folder of one.".into();
     }
     let healthy = rows.iter().filter(|r| r.production.health == "healthy").count();
-    let mut parts = vec![format!("{healthy} of {} healthy in production", count(rows.len(), "service", "services"))];
+    let mut parts =
+        vec![format!("{healthy} of {} healthy in production", count(rows.len(), "service", "services"))];
     if overview.running > 0 {
-        parts.push(format!("{} on {} way", count(overview.running as usize, "run", "runs"), if overview.running == 1 { "its" } else { "their" }));
+        parts.push(format!(
+            "{} on {} way",
+            count(overview.running as usize, "run", "runs"),
+            if overview.running == 1 { "its" } else { "their" }
+        ));
     }
     let waiting = overview.needs.iter().filter(|n| n.run.status == Status::AwaitingApproval).count();
     let failed = overview.needs.len() - waiting;

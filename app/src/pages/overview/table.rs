@@ -62,7 +62,8 @@ fn Row(id: ServiceId, data: RwSignal<Overview>) -> impl IntoView {
 
 /// The end of a repository's address, enough to know it by.
 fn short_address(repository: &str) -> String {
-    let parts: Vec<&str> = repository.trim_end_matches('/').trim_end_matches(".git").rsplit('/').take(2).collect();
+    let parts: Vec<&str> =
+        repository.trim_end_matches('/').trim_end_matches(".git").rsplit('/').take(2).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }
 
@@ -110,7 +111,9 @@ fn progress(run: Run) -> AnyView {
         }
         (Status::Idle | Status::InProgress, _) => {
             let place = run.stages.iter().find_map(|s| s.queue);
-            place.map_or("Queued".to_owned(), |n| format!("Queued · {} in line", words::ordinal(n))).into_any()
+            place
+                .map_or("Queued".to_owned(), |n| format!("Queued · {} in line", words::ordinal(n)))
+                .into_any()
         }
         (_, _) => {
             let kind = if run.trigger == Trigger::Rollback { "Rollback · " } else { "" };
@@ -182,7 +185,9 @@ mod tests {
 
     #[test]
     fn addresses_are_short() {
-        let short = ["https://example.org/acme/orders.git", "/srv/data/demo/orders.git", "acme/orders", "/x/"].map(short_address);
+        let short =
+            ["https://example.org/acme/orders.git", "/srv/data/demo/orders.git", "acme/orders", "/x/"]
+                .map(short_address);
         assert_eq!(short, ["acme/orders", "demo/orders", "acme/orders", "/x"]);
     }
 }

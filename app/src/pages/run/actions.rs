@@ -17,7 +17,9 @@ pub fn Actions(refused: Option<ApiError>) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
     let id = run.with_untracked(|r| r.id.to_string());
     let over = Memo::new(move |_| run.with(|r| r.status.is_terminal()));
-    let failed = Memo::new(move |_| run.with(|r| r.failed_stage().filter(|_| r.status == Status::Failure).map(|s| s.kind)));
+    let failed = Memo::new(move |_| {
+        run.with(|r| r.failed_stage().filter(|_| r.status == Status::Failure).map(|s| s.kind))
+    });
     view! {
         <div class="acts">
             {move || {

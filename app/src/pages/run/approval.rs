@@ -17,10 +17,15 @@ use crate::{
 
 /// The card, where there is something to ask or to tell.
 #[component]
-pub fn ApprovalCard(commits: Vec<Commit>, live: Option<Deployment>, refused: Option<ApiError>) -> impl IntoView {
+pub fn ApprovalCard(
+    commits: Vec<Commit>,
+    live: Option<Deployment>,
+    refused: Option<ApiError>,
+) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
     let waits = Memo::new(move |_| run.with(|r| r.status == Status::AwaitingApproval));
-    let (commits, live, refused) = (StoredValue::new(commits), StoredValue::new(live), StoredValue::new(refused));
+    let (commits, live, refused) =
+        (StoredValue::new(commits), StoredValue::new(live), StoredValue::new(refused));
     move || {
         if waits.get() {
             view! { <Question commits=commits.get_value() live=live.get_value() refused=refused.get_value()/> }.into_any()
@@ -39,16 +44,22 @@ fn Question(commits: Vec<Commit>, live: Option<Deployment>, refused: Option<ApiE
     });
     let change = match (&live, commits.len()) {
         (None, _) => "This would be the first version in production.".to_owned(),
-        (Some(d), _) if d.commit.sha == commit.sha => "The same commit is live already; this would deploy it again.".to_owned(),
+        (Some(d), _) if d.commit.sha == commit.sha => {
+            "The same commit is live already; this would deploy it again.".to_owned()
+        }
         (Some(_), 0) => "No commit is between this and what is live; it may be older.".to_owned(),
         (Some(_), n) => format!("{} would go live:", words::count(n, "commit", "commits")),
     };
     let shown = commits.len().min(8);
     let more = commits.len() - shown;
-    let list = commits.into_iter().take(shown).map(|c| {
-        let (message, author) = (c.message.clone(), c.author.clone());
-        view! { <li><Sha commit=c/><span>{message}" "<span class="dim">{author}</span></span></li> }
-    }).collect_view();
+    let list = commits
+        .into_iter()
+        .take(shown)
+        .map(|c| {
+            let (message, author) = (c.message.clone(), c.author.clone());
+            view! { <li><Sha commit=c/><span>{message}" "<span class="dim">{author}</span></span></li> }
+        })
+        .collect_view();
     view! {
         <section class="card ask" aria-label="Approval">
             <div class="asked">

@@ -13,16 +13,24 @@ use crate::{
 
 /// The boxes.
 #[component]
-pub fn Aside(commits: Vec<Commit>, live: Option<Deployment>, neighbours: Vec<EnvironmentRow>) -> impl IntoView {
+pub fn Aside(
+    commits: Vec<Commit>,
+    live: Option<Deployment>,
+    neighbours: Vec<EnvironmentRow>,
+) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
     let over = run.with_untracked(|r| r.status.is_terminal());
     let shown = commits.len().min(10);
     let more = commits.len() - shown;
     let none = commits.is_empty();
-    let list = commits.into_iter().take(shown).map(|c| {
-        let message = c.message.clone();
-        view! { <li><Sha commit=c/><span>{message}</span></li> }
-    }).collect_view();
+    let list = commits
+        .into_iter()
+        .take(shown)
+        .map(|c| {
+            let message = c.message.clone();
+            view! { <li><Sha commit=c/><span>{message}</span></li> }
+        })
+        .collect_view();
     let artifact = Memo::new(move |_| run.with(|r| r.artifact.clone()));
     let service = run.with_untracked(|r| r.service.clone());
     let tested: Vec<(String, EnvironmentState)> = neighbours

@@ -78,7 +78,8 @@ fn Node(kind: StageKind) -> impl IntoView {
     let gate = page.run.with_untracked(|r| r.plan.stage(kind).is_some_and(|p| p.gate));
     let status = Memo::new(move |_| stage.with(|s| s.as_ref().map_or(Status::Idle, |s| s.status)));
     // What a failure kept from running was not left out on purpose.
-    let stopped = Memo::new(move |_| page.run.with(|r| r.stages.iter().any(|s| s.kind < kind && ended_badly(s))));
+    let stopped =
+        Memo::new(move |_| page.run.with(|r| r.stages.iter().any(|s| s.kind < kind && ended_badly(s))));
     let later = move || status.get() == Status::Idle;
     let here = move || page.shown().is_some_and(|s| s.kind == kind).then_some("step");
     let class = move || match status.get() {
@@ -149,7 +150,9 @@ fn says(stage: &Stage, gate: bool, clock: Clock) -> String {
         Status::InProgress => {
             let gone = stage.started_at.map_or(0, |at| clock.now().since(at));
             match stage.usual_ms {
-                Some(usual) if usual >= 1000 => format!("{} of about {}{retry}", in_words(gone / 1000 * 1000), in_words(usual)),
+                Some(usual) if usual >= 1000 => {
+                    format!("{} of about {}{retry}", in_words(gone / 1000 * 1000), in_words(usual))
+                }
                 _ => format!("{}{retry}", in_words(gone / 1000 * 1000)),
             }
         }

@@ -52,8 +52,12 @@ fn Cause(run: Run) -> impl IntoView {
     let number = run.pull_request.as_ref().map(|p| format!("#{}", p.number)).unwrap_or_default();
     let (who, verb, rest) = match run.trigger {
         Trigger::Push => (author, "pushed", format!("to {}", run.branch)),
-        Trigger::PullRequestOpened => (author, "proposed", format!("in pull request {number} from {}", run.branch)),
-        Trigger::PullRequestSynchronized => (author, "added", format!("to pull request {number} from {}", run.branch)),
+        Trigger::PullRequestOpened => {
+            (author, "proposed", format!("in pull request {number} from {}", run.branch))
+        }
+        Trigger::PullRequestSynchronized => {
+            (author, "added", format!("to pull request {number} from {}", run.branch))
+        }
         Trigger::Manual => (by.unwrap_or(author), "started", format!("of {}", run.branch)),
         Trigger::Rollback => (by.unwrap_or(author), "went back to", String::new()),
     };
@@ -68,9 +72,12 @@ pub fn Head(title: String, refused: Option<ApiError>) -> impl IntoView {
     let first = run.get_untracked();
     let started = Memo::new(move |_| run.with(|r| (r.started_at, r.ended_at, r.created_at)));
     let status = Memo::new(move |_| run.with(|r| r.status));
-    let queue = move || run.with(|r| r.stages.iter().find_map(|s| s.queue.filter(|_| s.status == Status::Idle)));
+    let queue =
+        move || run.with(|r| r.stages.iter().find_map(|s| s.queue.filter(|_| s.status == Status::Idle)));
     let times = move || match (started.get(), status.get()) {
-        ((Some(from), Some(to), _), _) => view! { "took "<Took from to=Some(to)/>" · ended "<When at=to/> }.into_any(),
+        ((Some(from), Some(to), _), _) => {
+            view! { "took "<Took from to=Some(to)/>" · ended "<When at=to/> }.into_any()
+        }
         ((Some(at), None, _), _) => view! { "started "<When at/> }.into_any(),
         ((None, _, at), Status::Idle) => {
             let place = queue().map(|n| format!(", {} in line for a free slot", words::ordinal(n)));
@@ -83,8 +90,16 @@ pub fn Head(title: String, refused: Option<ApiError>) -> impl IntoView {
         let millis = run.with(|r| left(r, clock.now())).filter(|_| busy);
         millis.map(|ms| format!(" · about {} left", domain::time::in_words(ms)))
     };
-    let reason = move || run.with(|r| r.reason.clone().filter(|_| matches!(r.status, Status::Failure | Status::Cancelled | Status::Skipped)));
-    let again = first.rerun_of.map(|id| view! { <span class="dim">"repeats "<a href=format!("/runs/{id}")>"an earlier run"</a></span> });
+    let reason = move || {
+        run.with(|r| {
+            r.reason
+                .clone()
+                .filter(|_| matches!(r.status, Status::Failure | Status::Cancelled | Status::Skipped))
+        })
+    };
+    let again = first.rerun_of.map(
+        |id| view! { <span class="dim">"repeats "<a href=format!("/runs/{id}")>"an earlier run"</a></span> },
+    );
     view! {
         <header class="headline">
             <div>
@@ -127,7 +142,12 @@ mod tests {
 
     #[test]
     fn the_longer_of_the_pair_counts() {
-        let stages = [("prepare", "success", Some(5)), ("code_quality", "idle", Some(9_000)), ("unit_test", "in_progress", Some(8_000)), ("build", "idle", Some(1_000))];
+        let stages = [
+            ("prepare", "success", Some(5)),
+            ("code_quality", "idle", Some(9_000)),
+            ("unit_test", "in_progress", Some(8_000)),
+            ("build", "idle", Some(1_000)),
+        ];
         assert_eq!(left(&run(&stages), Timestamp(3_000)), Some(10_000));
         assert_eq!(left(&run(&[("build", "idle", None)]), Timestamp(0)), None, "unknown stays unsaid");
         assert_eq!(title(&run(&[])), "main at 0123456");

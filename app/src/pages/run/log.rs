@@ -44,13 +44,22 @@ pub fn LogPanel(
     let page = expect_context::<Page>();
     let stage = Memo::new(move |_| page.shown());
     let scroller = NodeRef::<html::Div>::new();
-    let running = Memo::new(move |_| stage.with(|s| s.as_ref().is_some_and(|s| s.status == Status::InProgress)));
-    let following = RwSignal::new(running.get_untracked() && page.at_end.get_untracked() && search.is_empty());
-    let hits = StoredValue::new(found.as_ref().map(|f| f.matches.iter().map(|m| m.seq).collect()).unwrap_or_default());
+    let running =
+        Memo::new(move |_| stage.with(|s| s.as_ref().is_some_and(|s| s.status == Status::InProgress)));
+    let following =
+        RwSignal::new(running.get_untracked() && page.at_end.get_untracked() && search.is_empty());
+    let hits = StoredValue::new(
+        found.as_ref().map(|f| f.matches.iter().map(|m| m.seq).collect()).unwrap_or_default(),
+    );
     behave(page, stage, scroller, following);
 
     let chunks = move || {
-        page.log.with(|l| l.as_ref().map(|l| l.chunks.iter().map(|c| (l.stage, l.attempt, Arc::clone(c))).collect::<Vec<_>>())).unwrap_or_default()
+        page.log
+            .with(|l| {
+                l.as_ref()
+                    .map(|l| l.chunks.iter().map(|c| (l.stage, l.attempt, Arc::clone(c))).collect::<Vec<_>>())
+            })
+            .unwrap_or_default()
     };
     let draw = move |chunk: Arc<Chunk>| {
         let marks = line::Marks {
@@ -61,7 +70,13 @@ pub fn LogPanel(
         let html = line::to_html(&chunk.lines, &marks);
         view! { <div class="chunk" style=format!("--n:{}", chunk.lines.len()) inner_html=html></div> }
     };
-    let lines = move || page.log.with(|l| l.as_ref().map_or(0, |l| l.next)).max(if page.at_end.get() { 0 } else { page.total.get() });
+    let lines = move || {
+        page.log.with(|l| l.as_ref().map_or(0, |l| l.next)).max(if page.at_end.get() {
+            0
+        } else {
+            page.total.get()
+        })
+    };
     let earlier = move || {
         let first = page.log.with(|l| l.as_ref().map_or(0, LogState::first));
         stage.get().filter(|_| first > 0).map(|s| {
@@ -77,7 +92,9 @@ pub fn LogPanel(
         })
     };
     let empty = move || {
-        page.log.with(|l| l.as_ref().is_none_or(|l| l.chunks.is_empty())).then(|| view! { <p class="nothing">{nothing(stage.get())}</p> })
+        page.log
+            .with(|l| l.as_ref().is_none_or(|l| l.chunks.is_empty()))
+            .then(|| view! { <p class="nothing">{nothing(stage.get())}</p> })
     };
     let shown_lines = move || format!("{} lines", words::thousands(lines()));
     let hits_query = search.clone();
@@ -170,10 +187,14 @@ fn trouble(stage: Stage) -> impl IntoView {
 
 /// Why there are no lines.
 fn nothing(stage: Option<Stage>) -> String {
-    let Some(stage) = stage else { return "No stage has begun. Its log will be here, line by line as it is printed.".into() };
+    let Some(stage) = stage else {
+        return "No stage has begun. Its log will be here, line by line as it is printed.".into();
+    };
     let because = stage.reason.map(|r| format!(": {r}")).unwrap_or_default();
     match stage.status {
-        Status::Idle => "This stage has not begun. Its log will be here, line by line as it is printed.".into(),
+        Status::Idle => {
+            "This stage has not begun. Its log will be here, line by line as it is printed.".into()
+        }
         Status::AwaitingApproval => "This stage begins when somebody approves.".into(),
         Status::InProgress => "Nothing was printed yet.".into(),
         Status::Skipped => format!("Skipped{because}"),
@@ -223,7 +244,12 @@ fn behave(page: Page, stage: Memo<Option<Stage>>, scroller: NodeRef<html::Div>, 
         let asked: Option<u64> = hash.strip_prefix("#L").and_then(|n| n.parse().ok());
         match (asked, stage.get_untracked()) {
             (Some(n), Some(stage)) if n > 0 && document().get_element_by_id(&format!("L{n}")).is_none() => {
-                let _ = window().location().set_href(&part(page, &stage, Some((n - 1).saturating_sub(200)), Some(n - 1)));
+                let _ = window().location().set_href(&part(
+                    page,
+                    &stage,
+                    Some((n - 1).saturating_sub(200)),
+                    Some(n - 1),
+                ));
             }
             (Some(n), _) => {
                 following.set(false);
@@ -258,7 +284,10 @@ fn stand_at(el: &web_sys::HtmlDivElement, n: u64) {
 
 /// Listens to the panel's scrolling until the page goes.
 #[cfg(feature = "hydrate")]
-fn listen(el: &web_sys::HtmlDivElement, on: impl Fn(&web_sys::HtmlDivElement) + 'static) -> impl Fn() + Send + Sync + 'static {
+fn listen(
+    el: &web_sys::HtmlDivElement,
+    on: impl Fn(&web_sys::HtmlDivElement) + 'static,
+) -> impl Fn() + Send + Sync + 'static {
     use wasm_bindgen::{JsCast, closure::Closure};
     let target = el.clone();
     let closure = Closure::<dyn Fn()>::new(move || on(&target));

@@ -62,7 +62,9 @@ pub fn RunPage() -> impl IntoView {
         |(id, asked)| async move {
             let page = api::run_page(id?, asked.stage, asked.attempt, asked.from).await?;
             let found = match page.shown {
-                Some(stage) if !asked.search.is_empty() => Some(api::log_search(stage, asked.attempt, asked.search).await?),
+                Some(stage) if !asked.search.is_empty() => {
+                    Some(api::log_search(stage, asked.attempt, asked.search).await?)
+                }
                 _ => None,
             };
             Ok::<_, ApiError>((page, found))
@@ -85,8 +87,12 @@ pub fn RunPage() -> impl IntoView {
 fn Whole(page: view::RunPage, found: Option<view::LogMatches>, asked: Asked) -> impl IntoView {
     let run = page.run.clone();
     let title = format!("{} · run {}", run.service.name, run.number);
-    let steps = vec![("/".into(), "Overview".into()), (format!("/services/{}", run.service.id), run.service.name.clone())];
-    let refused = Refusals { act: refusal::<Cancel>().or_else(refusal::<Rerun>), decide: refusal::<Decide>() };
+    let steps = vec![
+        ("/".into(), "Overview".into()),
+        (format!("/services/{}", run.service.id), run.service.name.clone()),
+    ];
+    let refused =
+        Refusals { act: refusal::<Cancel>().or_else(refusal::<Rerun>), decide: refusal::<Decide>() };
     view! {
         <Title text=title/>
         <Top><Crumbs steps here=format!("Run {}", run.number)/></Top>
@@ -129,9 +135,16 @@ impl Page {
     }
 
     /// Takes a log as the server sent it.
-    fn take_log(self, run: &view::Run, shown: Option<domain::StageId>, attempt: Option<u32>, log: &view::LogPage) {
+    fn take_log(
+        self,
+        run: &view::Run,
+        shown: Option<domain::StageId>,
+        attempt: Option<u32>,
+        log: &view::LogPage,
+    ) {
         let stage = shown.and_then(|id| run.stages.iter().find(|s| s.id == id));
-        let state = stage.map(|s| LogState::new(s.id, attempt.unwrap_or(s.attempt), &log.lines, log.next_seq));
+        let state =
+            stage.map(|s| LogState::new(s.id, attempt.unwrap_or(s.attempt), &log.lines, log.next_seq));
         self.total.set(log.total);
         self.at_end.set(log.next_seq >= log.total);
         self.log.set(state);

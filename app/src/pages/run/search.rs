@@ -51,7 +51,9 @@ pub fn Hits(
     let shown = found.matches.len();
     let head = match total {
         0 => format!("No line has “{query}”"),
-        _ if shown < total => format!("{} with “{query}”, the first {shown} of them", words::count(total, "line", "lines")),
+        _ if shown < total => {
+            format!("{} with “{query}”, the first {shown} of them", words::count(total, "line", "lines"))
+        }
         _ => format!("{} with “{query}”", words::count(total, "line", "lines")),
     };
     let clear = stage.as_ref().map(|s| part(page, s, None, None)).unwrap_or_default();

@@ -15,7 +15,9 @@ use crate::{
 /// The deployments of both environments.
 #[component]
 pub fn Deployments(service: ServiceId, deployments: Vec<Deployment>) -> impl IntoView {
-    let of = |wanted: EnvironmentName| deployments.iter().filter(|d| d.environment == wanted).cloned().collect::<Vec<_>>();
+    let of = |wanted: EnvironmentName| {
+        deployments.iter().filter(|d| d.environment == wanted).cloned().collect::<Vec<_>>()
+    };
     let lists = [(EnvironmentName::Production, "Production"), (EnvironmentName::Staging, "Staging")]
         .map(|(environment, title)| (title, of(environment)))
         .into_iter()
@@ -39,14 +41,16 @@ pub fn Deployments(service: ServiceId, deployments: Vec<Deployment>) -> impl Int
 #[component]
 fn List(title: &'static str, list: Vec<Deployment>, service: ServiceId) -> impl IntoView {
     let rows = list.into_iter().map(|deployment| view! { <Row deployment service/> }).collect_view();
-    view! { <section class="card deploys" aria-label=title><h3>{title}</h3><ol>{rows}</ol></section> }.into_any()
+    view! { <section class="card deploys" aria-label=title><h3>{title}</h3><ol>{rows}</ol></section> }
+        .into_any()
 }
 
 #[component]
 fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
     let d = deployment;
     let how = if d.rollback { "rolled back by" } else { "by" };
-    let message = if d.commit.message.is_empty() { format!("Run {}", d.run_number) } else { d.commit.message.clone() };
+    let message =
+        if d.commit.message.is_empty() { format!("Run {}", d.run_number) } else { d.commit.message.clone() };
     let end = if d.live {
         view! { <span class="st ok"><Icon name="check"/>"Live"</span> }.into_any()
     } else if d.can_roll_back {

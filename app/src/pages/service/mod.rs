@@ -58,16 +58,20 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
         _ if environments.production.commit.is_none() => format!("{name} is not in production yet."),
         _ => name.clone(),
     };
-    let about = [service.runtime.clone(), Some(service.settings.repository.clone()), service.settings.branch.clone()];
+    let about =
+        [service.runtime.clone(), Some(service.settings.repository.clone()), service.settings.branch.clone()];
     let about: Vec<String> = about.into_iter().flatten().collect();
-    let notices = if service.notices == "hook" { "told by a Git hook" } else { "noticed by comparing branches" };
+    let notices =
+        if service.notices == "hook" { "told by a Git hook" } else { "noticed by comparing branches" };
     let settings = format!("/services/{}/settings", service.id);
     let all = format!("/runs?service={}", service.id);
     let held = service.hold.as_ref().map(|h| h.by.clone());
     let none = runs.is_empty();
     let boxes = [(&environments.staging, "Staging", None), (&environments.production, "Production", held)]
         .map(|(state, name, held)| {
-            let run = state.run.map(|run| view! { <a class="link small" href=format!("/runs/{run}")>"its run"</a> });
+            let run = state
+                .run
+                .map(|run| view! { <a class="link small" href=format!("/runs/{run}")>"its run"</a> });
             let message = state.commit.as_ref().map(|c| c.message.clone()).filter(|m| !m.is_empty());
             view! {
                 <section class="card place">
