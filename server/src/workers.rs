@@ -63,7 +63,7 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         async move { control.look_at_heads(true).await }
     });
     let c = control.clone();
-    spawn(tracker, shutdown, "ensure", Duration::from_secs(60), never, move || {
+    spawn(tracker, shutdown, "ensure", Duration::from_secs(10), never, move || {
         let control = c.clone();
         async move { control.ensure_deployed().await }
     });
