@@ -17,18 +17,25 @@ export async function measure(report) {
     const port = service.port ?? (await server.api("GET", `/services/${service.id}`)).port;
     const stable = `http://127.0.0.1:${port}/`;
     const [, own] = (await (await fetch(stable)).text()).split(" ");
+    await loaded(stable, () => pause(1_000)); // whoever loads and who answers have warmed up before anything counts
     const direct = await loaded(`http://127.0.0.1:${own}/`, () => pause(steady));
     const quiet = await loaded(stable, () => pause(steady));
     const versions = [];
+    let slow = [];
     const busy = await loaded(stable, async () => {
-      for (let n = 0; n < deploys; n++) versions.push(await deployed(server, service, `Version ${n}`));
+      const waiting = load(`${stable}wait/300`, 4);
+      try {
+        for (let n = 0; n < deploys; n++) versions.push(await deployed(server, service, `Version ${n}`));
+      } finally {
+        slow = await waiting.stop();
+      }
     });
     const answered = busy.requests.filter((request) => request.by);
-    // In order of their beginnings: a request that begins after the switch is answered by the new version, ever after.
-    const moments = busy.requests.filter(({ at: began }) => versions.some(({ from, to }) => began >= from - 250 && began <= to + 250));
+    const moments = answered.filter(({ at: began }) => versions.some(({ from, to }) => began >= from - 250 && began <= to + 250));
     const seen = new Set(answered.map(({ by }) => by.split(" ")[0]));
-    const failed = [direct, quiet, busy].map(({ requests }) => requests.filter((request) => request.failed));
+    const failed = [direct.requests, quiet.requests, busy.requests, slow].map((requests) => requests.filter((request) => request.failed));
     report.row("requests that failed while deploying", "requests", failed[2].length, { bar: { of: "max", most: 0 } });
+    report.row("  and of requests that take 300 ms each, over 4 more connections", "requests", failed[3].length, { bar: { of: "max", most: 0 } });
     report.row("requests answered while deploying, each", "ms", answered.map(({ took }) => took));
     report.row("  of them: during the stage Deploy to Production", "ms", moments.map(({ took }) => took));
     report.row("through the stable port, nothing being deployed", "ms", quiet.requests.map(({ took }) => took));
@@ -37,7 +44,7 @@ export async function measure(report) {
     report.row("requests a second while deploying", "1/s", rate(busy));
     report.row("requests a second, nothing being deployed", "1/s", rate(quiet));
     report.row("requests a second, straight to the service", "1/s", rate(direct), { reference: true });
-    report.note(`${deploys} versions went live, ${seen.size} versions answered; p99 ${at(moments.map((m) => m.took), 0.99).toFixed(1)} ms during the deploys, ${at(quiet.requests.map((m) => m.took), 0.99).toFixed(1)} ms in quiet, ${at(direct.requests.map((m) => m.took), 0.99).toFixed(1)} ms straight`);
+    report.note(`${deploys} versions went live, ${seen.size} versions answered, ${slow.length} slow requests; p99 ${at(moments.map((m) => m.took), 0.99).toFixed(1)} ms during the deploys, ${at(quiet.requests.map((m) => m.took), 0.99).toFixed(1)} ms in quiet, ${at(direct.requests.map((m) => m.took), 0.99).toFixed(1)} ms straight`);
     report.note("load, service and server share the machine: times under full load say how they compare, not how long a visitor waits");
     const reasons = new Map();
     for (const { failed: why } of failed.flat()) reasons.set(why, (reasons.get(why) ?? 0) + 1);
