@@ -71,7 +71,9 @@ export class Report {
   /** A row of one or many values. `bar: { of: "median" | "p95" | "p99" | "max", most }` is what was promised of it. */
   row(what, unit, values, { bar, reference = false } = {}) {
     const all = [values].flat();
-    const row = { what, unit, n: all.length, median: median(all), p95: at(all, 0.95), p99: at(all, 0.99), min: Math.min(...all), max: Math.max(...all), reference, values: all };
+    if (all.length === 0) throw new Error(`nothing was measured: ${what}`);
+    const row = { what, unit, n: all.length, median: median(all), p95: at(all, 0.95), p99: at(all, 0.99), min: at(all, 0), max: at(all, 1), reference };
+    if (all.length <= 2000) row.values = all; // of more, the shares say enough
     if (bar) Object.assign(row, { bar, holds: row[bar.of] < bar.most || (bar.most === 0 && row[bar.of] === 0) });
     this.rows.push(row);
     return row;
