@@ -2,10 +2,14 @@
 
 use std::fs;
 
-use domain::view::{Delivery, Page};
+use domain::{
+    StageKind,
+    plan::Trigger,
+    view::{Delivery, Page},
+};
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Answer, Api, Server, signature, until};
+use testkit::{Answer, Api, Options, Server, Store, signature, tiny, until};
 
 use crate::{SEAMLESS, checked, nothing};
 
@@ -25,17 +29,31 @@ async fn hook(api: &Api, service: &str, guid: &str, signed: &str, body: &Value) 
 }
 
 #[tokio::test]
-async fn the_same_one_a_hundred_times_at_once_is_one_run() {
-    let server = Server::start(SEAMLESS).await;
+async fn the_same_one_a_hundred_times_at_once_is_one_run_on_sqlite() {
+    the_same_one_a_hundred_times_at_once(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn the_same_one_a_hundred_times_at_once_is_one_run_on_postgres() {
+    the_same_one_a_hundred_times_at_once(Store::Postgres).await;
+}
+
+/// The key with which hooks for a service are signed.
+fn secret(server: &Server, service: &str) -> String {
+    let said = server.command(&["hook-secret", service]).output().unwrap();
+    String::from_utf8(said.stdout).unwrap().trim().to_owned()
+}
+
+async fn the_same_one_a_hundred_times_at_once(store: Store) {
+    let server = Server::start_with(SEAMLESS, Options { store, ..Options::default() }).await;
     let api = &server.api;
     let (repository, settings) = checked(&server, "orders", nothing());
     let service = api.connect(&settings).await;
-    let secret = server.command(&["hook-secret", "orders"]).output().unwrap();
-    let secret = String::from_utf8(secret.stdout).unwrap();
+    let secret = secret(&server, "orders");
     let sha = repository.commit(&[("VERSION", "2\n")], "Second");
     repository.push("kept-elsewhere");
     let body = json!({ "ref": "refs/heads/main", "after": sha, "by": "ada" });
-    let (id, signed) = (service.id.to_string(), signature(secret.trim(), body.to_string().as_bytes()));
+    let (id, signed) = (service.id.to_string(), signature(&secret, body.to_string().as_bytes()));
 
     let answers = join_all((0..100).map(|_| hook(api, &id, "4711", &signed, &body))).await;
     let answers: Vec<Value> = answers.iter().map(|a| a.is(202)).collect();
@@ -60,9 +78,7 @@ async fn the_same_one_a_hundred_times_at_once_is_one_run() {
         hook(api, service, "4712", signed, body).await.problem(401);
     }
     let wrong = json!({ "ref": "refs/heads/main", "after": sha, "more": 1 });
-    hook(api, &id, "4713", &signature(secret.trim(), wrong.to_string().as_bytes()), &wrong)
-        .await
-        .names(&["more"]);
+    hook(api, &id, "4713", &signature(&secret, wrong.to_string().as_bytes()), &wrong).await.names(&["more"]);
     hook(api, &id, "", &signed, &body).await.names(&["X-Seamless-Delivery"]);
     assert_eq!(listed(api).await.len(), before);
 }
@@ -154,4 +170,32 @@ async fn is_taken_in_again_when_asked() {
     assert_eq!(api.runs(&service).await.len(), 2);
     api.post("/deliveries/01JGQ5Y3X8V4T6R2N9M7K1H0FA/replay", nothing()).await.problem(404);
     api.get("/deliveries?limit=x").await.names(&["limit"]);
+}
+
+#[tokio::test]
+async fn a_pull_request_gets_the_checks_alone() {
+    let server = Server::start(SEAMLESS).await;
+    let api = &server.api;
+    let (repository, settings) = tiny(&server, "orders");
+    let service = api.connect(&settings).await;
+    let sha = repository.commit(&[("VERSION", "2\n")], "Proposed");
+    repository.git(&["push", "--quiet", "origin", "HEAD:refs/pull/7/head"]);
+    let secret = secret(&server, "orders");
+    for (guid, event) in
+        [("1", "pull_request_opened"), ("2", "pull_request_synchronized"), ("3", "pull_request_closed")]
+    {
+        let body = json!({ "event": event, "ref": "refs/pull/7/head", "after": sha, "pull_request": 7 });
+        let signed = signature(&secret, body.to_string().as_bytes());
+        hook(api, &service.id.to_string(), guid, &signed, &body).await.is(202);
+    }
+    let closed = settled(api, "the third to be ignored", |d| d.guid == "3").await;
+    assert_eq!(closed.reason.as_deref(), Some("ignored: event \"pull_request_closed\" starts no run"));
+    for (guid, trigger) in [("1", Trigger::PullRequestOpened), ("2", Trigger::PullRequestSynchronized)] {
+        let run = settled(api, "a run", |d| d.guid == guid).await.run.unwrap();
+        let run = api.succeeded(run).await;
+        let kinds: Vec<StageKind> = run.stages.iter().map(|s| s.kind).collect();
+        assert_eq!(kinds, [StageKind::Prepare, StageKind::CodeQuality, StageKind::UnitTest]);
+        assert_eq!((run.trigger, run.pull_request.unwrap().number), (trigger, 7));
+    }
+    assert_eq!(api.deployments(&service, "production").await, []);
 }

@@ -1,12 +1,15 @@
 //! The live stream of a run: from its beginning, and after any message, across restarts of the server.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use domain::live::LogEvent;
 use serde_json::json;
-use testkit::{Api, Follow, Message, Server};
+use testkit::{Api, Follow, Message, Server, serves, tiny};
 
-use crate::{SEAMLESS, checked};
+use crate::{SEAMLESS, checked, port, waits_for};
 
 /// The numbers of the lines of a stage that a message carries.
 fn lines(message: &Message) -> Vec<(u64, String)> {
@@ -89,4 +92,36 @@ async fn a_cursor_that_is_none_is_refused() {
     assert_eq!(Api::new(&api.base, "").call("GET", "/runs", None).await.status, 401);
     let stranger = Api::new(&api.base, "");
     stranger.send(stranger.request("GET", &format!("/live/runs/{run}"))).await.unwrap().problem(401);
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_end_does_so_and_what_was_deployed_serves_on() {
+    let mut server = Server::start(SEAMLESS).await;
+    let (_, mut settings) = tiny(&server, "orders");
+    settings["staging"] = json!(false);
+    let service = server.api.connect(&settings).await;
+    let run = server.api.start(&service).await.id;
+    server.api.succeeded(run).await;
+    let go = server.scratch("go");
+    let (_, waits) =
+        checked(&server, "waits", json!({ "unit_test": format!("echo begun; {}", waits_for(&go)) }));
+    let waits = server.api.connect(&waits).await;
+    let waits = server.api.start(&waits).await.id;
+    server.api.run_until(waits, "begun", |r| r.stages[2].lines >= 2).await;
+    let mut follow = Follow::run(&server.api, waits, None).await;
+    let before = server.serving("orders", "production");
+
+    let begun = Instant::now();
+    server.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "an open stream held it up for {:?}", begun.elapsed());
+    while let Some(message) = follow.next().await {
+        assert_ne!(message.event, "end", "the run is not over");
+    }
+    serves(&server.api, port(&settings), "1").await;
+    fs::write(&go, "").unwrap();
+    server.restart().await;
+    let waits = server.api.succeeded(waits).await;
+    assert_eq!(waits.stages[2].attempt, 1);
+    serves(&server.api, port(&settings), "1").await;
+    assert_eq!(server.serving("orders", "production"), before, "the very same process");
 }

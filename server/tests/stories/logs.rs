@@ -13,7 +13,7 @@ use crate::{SEAMLESS, checked};
 async fn are_read_in_pieces_searched_and_taken_whole() {
     let server = Server::start(SEAMLESS).await;
     let api = &server.api;
-    let print = "i=0; while [ $i -lt 2500 ]; do echo line $i; i=$((i+1)); done; echo Last >&2";
+    let print = "i=0; while [ $i -lt 2500 ]; do echo line $i; i=$((i+1)); done; printf 'La%s\\n' st >&2";
     let (_, settings) = checked(&server, "orders", json!({ "unit_test": print }));
     let service = api.connect(&settings).await;
     let run = api.start(&service).await;

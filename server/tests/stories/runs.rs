@@ -8,7 +8,7 @@ use domain::{
     view::{EnvironmentRow, Page, Run},
 };
 use serde_json::json;
-use testkit::{Server, serves, tiny};
+use testkit::{Server, python, serves, tiny};
 
 use crate::{SEAMLESS, checked, nothing, port, waits_for};
 
@@ -246,4 +246,34 @@ async fn an_older_commit_never_replaces_a_newer_one() {
         .to(202);
     api.succeeded(asked.id).await;
     serves(api, port(&settings), "2").await;
+}
+
+#[tokio::test]
+async fn the_candidate_is_tested_beside_what_is_deployed_of_the_others() {
+    let server = Server::start(SEAMLESS).await;
+    let api = &server.api;
+    let (_, mut settings) = tiny(&server, "stock-api");
+    settings["staging"] = json!(false);
+    let stock = api.connect(&settings).await;
+    let run = api.start(&stock).await;
+    api.succeeded(run.id).await;
+
+    let (repository, mut settings) = tiny(&server, "orders");
+    settings["staging"] = json!(false);
+    let ask = "import os, urllib.request as u; [print(u.urlopen(os.environ['SEAMLESS_URL_' + n] + '/').read().decode()) for n in ('ORDERS', 'STOCK_API')]";
+    settings["commands"]["integration_test"] = json!(format!("{} -c \"{ask}\"", python()));
+    let orders = api.connect(&settings).await;
+    let sha = repository.change(&[("VERSION", "7\n")], "Candidate");
+    let run = api.run_of(&orders, &sha).await;
+    let run = api.succeeded(run.id).await;
+    let printed = api.printed(&run, StageKind::IntegrationTest).await;
+    let answers: Vec<&str> = printed.iter().filter(|l| l.contains(" test ")).map(String::as_str).collect();
+    assert_eq!(answers.len(), 2, "{printed:?}");
+    assert_eq!(answers[0], format!("7 test {sha}"));
+    assert!(answers[1].starts_with("1 test "), "{printed:?}");
+    assert_eq!(
+        server.serving("orders", "test").len() + server.serving("stock-api", "test").len(),
+        0,
+        "it stops what it started"
+    );
 }
