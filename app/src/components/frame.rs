@@ -132,7 +132,7 @@ fn Search() -> impl IntoView {
         names.into_iter().map(|(_, name)| view! { <option value=name></option> }).collect_view()
     };
     view! {
-        <form class="search" role="search" method="get" action="/runs">
+        <form class="search" role="search" aria-label="Services" method="get" action="/runs">
             <Icon name="find"/>
             <input type="search" name="find" list="services" placeholder="Find a service" aria-label="Find a service" autocomplete="off"/>
             <datalist id="services"><Suspense fallback=|| ()>{options}</Suspense></datalist>

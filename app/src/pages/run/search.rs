@@ -26,7 +26,7 @@ pub fn Search(
     let run = page.run.with_untracked(|r| r.id);
     let attempt = shown_attempt(page);
     view! {
-        <form method="get" action=format!("/runs/{run}#log") class="find" role="search">
+        <form method="get" action=format!("/runs/{run}#log") class="find" role="search" aria-label="This log">
             <input type="hidden" name="stage" value=stage.kind.as_str()/>
             <input type="hidden" name="attempt" value=attempt.to_string()/>
             <Icon name="find"/>
