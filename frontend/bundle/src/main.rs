@@ -95,7 +95,12 @@ fn main() -> Result<()> {
         fs::write(new.join(format!("{file}.br")), &small)?;
         println!("{file:<20} {:>9} bytes, {:>8} over the wire", bytes.len(), small.len());
         if file.ends_with(".wasm") {
-            ensure!(small.len() <= BUDGET, "the WASM is over its budget of {BUDGET} bytes over the wire");
+            // Without the optimiser it is larger through no fault of the code: worth a word, not a refusal to serve.
+            let optimised = asked.optimiser.is_some();
+            ensure!(
+                !optimised || small.len() <= BUDGET,
+                "the WASM is over its budget of {BUDGET} bytes over the wire"
+            );
         }
     }
     fs::write(new.join("version"), format!("{:016x}\n", hash.finish()))?;

@@ -96,7 +96,8 @@ impl ProcessLauncher {
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join("runner.log"))?;
         let mut command = Command::new(&self.program);
         command.arg("runner").current_dir(&folder).process_group(0);
-        command.env_clear().envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        let passed = PASSED.iter().chain(&runner::TOOLCHAINS);
+        command.env_clear().envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
             .env("SEAMLESS_DATA", &self.data)
             .env("SEAMLESS_STAGE_ATTEMPT", cookie(attempt.stage, attempt.attempt));

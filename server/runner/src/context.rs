@@ -6,6 +6,23 @@ use domain::protocol::{Job, JobVariable};
 
 use crate::{ending::Ending, paths::Data, reason::Failure, sink::LogSink, tree::Tree};
 
+/// Where this machine keeps its toolchains. Programs that choose a toolchain look below `HOME` unless these say otherwise, and
+/// a command's `HOME` is not the one in which they were installed.
+pub const TOOLCHAINS: [&str; 7] =
+    ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "JAVA_HOME", "GOROOT", "DOTNET_ROOT", "PYENV_ROOT", "RBENV_ROOT"];
+
+fn toolchains() -> impl Iterator<Item = (String, String)> {
+    let rustup = || {
+        let folder = PathBuf::from(std::env::var_os("HOME")?).join(".rustup");
+        folder.is_dir().then(|| folder.to_string_lossy().into_owned())
+    };
+    TOOLCHAINS.into_iter().filter_map(move |name| {
+        let value =
+            std::env::var(name).ok().or_else(|| if name == "RUSTUP_HOME" { rustup() } else { None })?;
+        Some((name.to_owned(), value))
+    })
+}
+
 /// One stage attempt at work.
 pub(crate) struct Context {
     pub job: Job,
@@ -41,6 +58,7 @@ impl Context {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
+        all.extend(toolchains());
         all.extend(pairs(&job.variables));
         all.push((crate::tree::COOKIE.to_owned(), self.tree.cookie().to_owned()));
         all

@@ -25,6 +25,7 @@ pub mod target;
 pub mod tree;
 mod work;
 
+pub use context::TOOLCHAINS;
 pub use ending::{Cause, Ending};
 pub use entry::run;
 pub use git::{address, without_password};
