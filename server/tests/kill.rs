@@ -44,6 +44,88 @@ async fn of_runners_on_postgres() {
     of_runners(Store::Postgres).await;
 }
 
+/// As when the machine falls: nothing is left but what is on the disk.
+#[tokio::test]
+async fn of_everything_at_once() {
+    let mut server = Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 16 }).await;
+    let kinds = [StageKind::UnitTest, StageKind::Build, StageKind::DeployProduction];
+    let mut cases = join_all(kinds.map(|kind| Case::begin(&server, kind, false))).await;
+    for case in &mut cases {
+        // Nobody is served while the machine is down.
+        if let Some(users) = case.users.take() {
+            users.were_served().await;
+        }
+    }
+    server.kill9();
+    until("everything to be dead", async || {
+        let left = server.processes();
+        left.iter().for_each(testkit::proc::Process::kill9);
+        left.is_empty().then_some(())
+    })
+    .await;
+    cases.iter().for_each(Case::go);
+    server.restart().await;
+    join_all(cases.into_iter().map(|case| async {
+        match case.kind.environment() {
+            None => case.was_tried_again(&server).await,
+            Some(_) => {
+                let port = case.service.settings.port.unwrap();
+                case.landed_or_not(&server).await;
+                until("the service to be there again", async || {
+                    server.api.plain(&format!("http://127.0.0.1:{port}/")).await
+                })
+                .await;
+            }
+        }
+    }))
+    .await;
+}
+
+/// At moments nobody chose: between a row and what it tells of, between a start and the first word.
+#[tokio::test]
+async fn of_the_server_again_and_again() {
+    let mut server = Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 4 }).await;
+    let mut runs = Vec::new();
+    for name in ["one", "two", "three"] {
+        let (_, mut settings) = tiny(&server, name);
+        settings["commands"]["unit_test"] = json!("echo tested");
+        settings["commands"]["code_quality"] = json!("echo looked at");
+        let service = server.api.connect(&settings).await;
+        let run = server.api.start(&service).await.id;
+        runs.push((service, run));
+    }
+    let mut kills = 0;
+    loop {
+        let statuses = join_all(runs.iter().map(|(_, run)| server.api.run(*run))).await;
+        if kills >= 5 && statuses.iter().all(|r| r.status.is_terminal()) {
+            break;
+        }
+        // Not a wait for anything: each time another moment.
+        tokio::time::sleep(std::time::Duration::from_millis(20 + (kills * 37) % 400)).await;
+        if kills < 25 {
+            server.kill9();
+            server.restart().await;
+        }
+        kills += 1;
+    }
+    for (service, run) in &runs {
+        let run = server.api.succeeded(*run).await;
+        for (kind, printed) in [(StageKind::UnitTest, "tested"), (StageKind::CodeQuality, "looked at")] {
+            assert_eq!(server.api.printed(&run, kind).await, [printed]);
+        }
+        for environment in ["staging", "production"] {
+            let deployments = server.api.deployments(service, environment).await;
+            assert_eq!(deployments.iter().map(|d| (d.run, d.live)).collect::<Vec<_>>(), [(run.id, true)]);
+            let (name, live) = (&service.settings.name, deployments[0].id.to_string());
+            until("one process", async || {
+                (server.serving(name, environment) == [live.as_str()]).then_some(())
+            })
+            .await;
+        }
+        assert!(run.stages.iter().all(|s| s.attempt <= 1), "{run:?}");
+    }
+}
+
 async fn of_the_server(store: Store) {
     let mut server = Server::start_with(SEAMLESS, Options { store, slots: 16 }).await;
     let cases = join_all(Case::every(&server)).await;
@@ -215,7 +297,9 @@ impl Case {
         let deployments = server.api.deployments(&self.service, environment).await;
         assert_eq!(deployments.len(), 1, "{deployments:?}");
         self.one_process(server, environment, &deployments[0].id.to_string()).await;
-        self.users.take().unwrap().were_served().await;
+        if let Some(users) = self.users.take() {
+            users.were_served().await;
+        }
     }
 
     /// One new deployment in each environment, and exactly one process that serves it.
