@@ -1,8 +1,9 @@
 //! The gate before production.
 
 use domain::{StageKind, Status};
+use futures::future::join_all;
 use serde_json::json;
-use testkit::{Server, serves, tiny};
+use testkit::{Options, Server, Store, serves, tiny};
 
 use crate::{SEAMLESS, nothing, port};
 
@@ -104,4 +105,33 @@ async fn a_run_that_waits_can_be_cancelled_and_is_superseded_by_a_newer_one() {
     assert_eq!((older.status, older.reason.as_deref()), (Status::Skipped, Some(by.as_str())));
     assert_eq!(older.approval.unwrap().state, "superseded");
     serves(api, port(&settings), "3").await;
+}
+
+#[tokio::test]
+async fn of_many_who_decide_at_once_one_does() {
+    for store in [Store::Sqlite, Store::Postgres] {
+        let server = Server::start_with(SEAMLESS, Options { store, ..Options::default() }).await;
+        let api = &server.api;
+        let (_, mut settings) = tiny(&server, "orders");
+        settings["auto_deploy"] = json!(false);
+        settings["staging"] = json!(false);
+        let service = api.connect(&settings).await;
+        let run = api.start(&service).await.id;
+        api.stage_is(run, StageKind::DeployProduction, Status::AwaitingApproval).await;
+        let decisions = join_all((0..20).map(async |number| {
+            let verb = if number % 2 == 0 { "approve" } else { "reject" };
+            (verb, api.post(&format!("/runs/{run}/{verb}"), json!({ "comment": number.to_string() })).await)
+        }));
+        let decisions = decisions.await;
+        let taken: Vec<_> = decisions.iter().filter(|(_, answer)| answer.status == 200).collect();
+        assert_eq!(taken.len(), 1, "{decisions:?}");
+        assert!(decisions.iter().all(|(_, answer)| [200, 409].contains(&answer.status)), "{decisions:?}");
+        let run = api.ended(run).await;
+        let expected = if taken[0].0 == "approve" { Status::Success } else { Status::Cancelled };
+        assert_eq!(run.status, expected);
+        assert_eq!(
+            api.deployments(&service, "production").await.len(),
+            usize::from(expected == Status::Success)
+        );
+    }
 }

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod auth;
+mod cli;
 mod contract;
 mod deliveries;
 mod errors;

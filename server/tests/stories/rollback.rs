@@ -86,3 +86,35 @@ async fn a_hold_needs_a_reason_and_ends_once() {
     serves(api, port(&settings), "3").await;
     api.delete(&path).await.problem(409);
 }
+
+#[tokio::test]
+async fn what_is_gone_cannot_be_gone_back_to_and_says_so() {
+    let server = Server::start(SEAMLESS).await;
+    let api = &server.api;
+    let (repository, mut settings) = tiny(&server, "orders");
+    settings["staging"] = json!(false);
+    let service = api.connect(&settings).await;
+    let first = api.start(&service).await;
+    let first = api.succeeded(first.id).await;
+    let second = repository.change(&[("VERSION", "2\n")], "Second");
+    let second = api.run_of(&service, &second).await;
+    api.succeeded(second.id).await;
+    let artifact =
+        server.data().join("artifacts").join(format!("{}.tar.zst", first.artifact.unwrap().digest));
+    std::fs::remove_file(artifact).unwrap();
+    let deployments = api.deployments(&service, "production").await;
+    assert!(!deployments[1].can_roll_back);
+    assert_eq!(deployments[1].why_not.as_deref(), Some("its artifact was cleaned up"));
+    let back = json!({ "environment": "production", "deployment": deployments[1].id });
+    let why = api.post(&format!("/services/{}/rollback", service.id), back).await.problem(409);
+    assert!(why.contains("its artifact was cleaned up"), "{why}");
+    assert_eq!(
+        api.get(&format!("/services/{}", service.id)).await.is(200)["hold"],
+        json!(null),
+        "nothing is held"
+    );
+    // Deployed under its name, it keeps it.
+    let rename = json!({ "name": "purchases" });
+    api.patch(&format!("/services/{}", service.id), rename).await.names(&["name"]);
+    serves(api, port(&settings), "2").await;
+}

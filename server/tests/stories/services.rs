@@ -7,7 +7,7 @@ use serde_json::json;
 use testkit::{Repository, Server, free_port, serves, tiny, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{SEAMLESS, port};
+use crate::{SEAMLESS, checked, port};
 
 #[tokio::test]
 async fn is_connected_changed_and_forgotten() {
@@ -200,4 +200,25 @@ async fn pipelines_have_names_of_their_own() {
         (changed.name.as_str(), changed.environments.as_slice()),
         ("Checkout", &["production".to_owned()][..])
     );
+}
+
+#[tokio::test]
+async fn is_forgotten_in_the_middle_of_its_run() {
+    let server = Server::start(SEAMLESS).await;
+    let api = &server.api;
+    let stays = "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & while :; do sleep 1; done";
+    let (_, settings) =
+        checked(&server, "orders", json!({ "unit_test": stays, "code_quality": "sleep 600" }));
+    let service = api.connect(&settings).await;
+    let run = api.start(&service).await.id;
+    let run = api.run_until(run, "in both", |r| r.stages[1].lines > 0 && r.stages[2].lines > 0).await;
+    api.delete(&format!("/services/{}", service.id)).await.is(204);
+    api.get(&format!("/runs/{}", run.id)).await.problem(404);
+    until("its processes to end", async || {
+        run.stages.iter().all(|s| server.attempt(s.id, 1).is_empty()).then_some(())
+    })
+    .await;
+    let again = api.connect(&settings).await;
+    assert_ne!(again.id, service.id);
+    assert!(!server.log().contains("ERROR"), "{}", server.log());
 }
