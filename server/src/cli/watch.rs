@@ -170,10 +170,15 @@ async fn watch(client: &Client, run: &Run, only: Option<StageKind>) -> anyhow::R
     let mut last: Option<String> = None;
     let mut current: Run = run.clone();
     loop {
-        let Ok(answer) = client.stream(&format!("/live/runs/{}", run.id), last.as_deref()).await else {
-            // The server is away; the stream goes on after its last id.
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            continue;
+        let answer = match client.stream(&format!("/live/runs/{}", run.id), last.as_deref()).await {
+            Ok(answer) => answer,
+            // Asking again would be answered alike: the run was forgotten, or the token.
+            Err(error) if refused(&error) => return Err(error.context("the run can no longer be followed")),
+            Err(_) => {
+                // The server is away; the stream goes on after its last id.
+                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                continue;
+            }
         };
         let mut body = answer.bytes_stream();
         let mut buffer: Vec<u8> = Vec::new();
@@ -220,6 +225,11 @@ async fn watch(client: &Client, run: &Run, only: Option<StageKind>) -> anyhow::R
             }
         }
     }
+}
+
+fn refused(error: &anyhow::Error) -> bool {
+    let status = error.downcast_ref::<reqwest::Error>().and_then(reqwest::Error::status);
+    status.is_some_and(|s| s.is_client_error())
 }
 
 fn tell(stage: &Stage) {
