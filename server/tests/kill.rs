@@ -84,9 +84,9 @@ async fn of_everything_at_once() {
 /// At moments nobody chose: between a row and what it tells of, between a start and the first word.
 #[tokio::test]
 async fn of_the_server_again_and_again() {
-    let mut server = Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 4 }).await;
+    let mut server = Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 2 }).await;
     let mut runs = Vec::new();
-    for name in ["one", "two", "three"] {
+    for name in ["one", "two", "three", "four", "five"] {
         let (_, mut settings) = tiny(&server, name);
         settings["commands"]["unit_test"] = json!("echo tested");
         settings["commands"]["code_quality"] = json!("echo looked at");
@@ -101,7 +101,7 @@ async fn of_the_server_again_and_again() {
             break;
         }
         // Not a wait for anything: each time another moment.
-        tokio::time::sleep(std::time::Duration::from_millis(20 + (kills * 37) % 400)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(20 + (kills * 37) % 250)).await;
         if kills < 25 {
             server.kill9();
             server.restart().await;
