@@ -22,7 +22,7 @@ pub fn Fresh(
     service: Option<ServiceId>,
 ) -> impl IntoView {
     let link = RwSignal::new(Link::Quiet);
-    let ask = settled(move || renew_region());
+    let ask = settled(renew_region);
     open("/live/overview".into(), cursor, link, move |event| {
         let ours = match (&event, service) {
             (LiveEvent::Run(run), Some(service)) => run.service.id == service,

@@ -57,7 +57,10 @@ async fn load(mut asked: Asked) -> Result<Found, api::ApiError> {
                 name = Some(n.clone());
             }
             None => {
-                return Err(api::ApiError::new(404, format!("No service is called {:?}.", asked.find.trim())));
+                return Err(api::ApiError::new(
+                    404,
+                    format!("No service is called {:?}.", asked.find.trim()),
+                ));
             }
         }
     }

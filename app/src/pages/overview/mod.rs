@@ -47,16 +47,20 @@ pub fn OverviewPage() -> impl IntoView {
 pub struct Host(pub String);
 
 /// The host of the request, without its port.
+#[cfg(feature = "ssr")]
 pub fn host() -> String {
-    #[cfg(feature = "ssr")]
     let parts = use_context::<http::request::Parts>();
-    #[cfg(feature = "ssr")]
     let host = parts.as_ref().and_then(|p| p.headers.get(http::header::HOST)).and_then(|h| h.to_str().ok());
-    #[cfg(not(feature = "ssr"))]
-    let host = None;
     without_port(host.unwrap_or("localhost")).to_owned()
 }
 
+/// Only the server asks; islands are told.
+#[cfg(not(feature = "ssr"))]
+pub fn host() -> String {
+    String::new()
+}
+
+#[cfg(any(feature = "ssr", test))]
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => name,

@@ -13,6 +13,17 @@ use leptos::prelude::*;
 use super::Page;
 use crate::live::{self, Link, Pushed};
 
+/// A log that is on its way, and what arrived meanwhile.
+#[derive(Debug, Default)]
+pub struct Awaited {
+    /// Counts the questions.
+    number: u32,
+    /// Whether an answer is still to come.
+    waiting: bool,
+    /// Lines that arrived since the question.
+    kept: Vec<LogEvent>,
+}
+
 /// Folds the stream into the page.
 pub fn follow(page: Page, cursor: String, link: RwSignal<Link>) {
     let waiting: StoredValue<VecDeque<LogEvent>> = StoredValue::new(VecDeque::new());
@@ -50,6 +61,10 @@ pub fn follow(page: Page, cursor: String, link: RwSignal<Link>) {
 }
 
 fn fold(page: Page, events: Vec<LogEvent>) {
+    if page.awaited.with_value(|a| a.waiting) {
+        page.awaited.update_value(|a| a.kept.extend(events));
+        return;
+    }
     if let Some((kind, attempt)) = turn(page, &events) {
         show(page, kind, attempt);
         return;
@@ -87,17 +102,33 @@ fn turn(page: Page, events: &[LogEvent]) -> Option<(StageKind, Option<u32>)> {
 }
 
 /// Shows the log of a stage, from its end.
+///
+/// The run is not taken from the answer: the stream may have told of newer things while it was on its way. Lines that arrive
+/// meanwhile are kept and added, so that there is no hole. Of several questions only the last one's answer counts.
 #[cfg(feature = "hydrate")]
 pub fn show(page: Page, kind: StageKind, attempt: Option<u32>) {
     use domain::view::RunPage;
     use leptos::server_fn::ServerFn;
     let id = page.run.with_untracked(|r| r.id);
     let attempt_field = attempt.map(|a| format!("&attempt={a}")).unwrap_or_default();
+    page.awaited.update_value(|a| {
+        a.number += 1;
+        a.waiting = true;
+    });
+    let mine = page.awaited.with_value(|a| a.number);
     leptos::task::spawn_local(async move {
         let form = format!("run={id}&stage={kind}{attempt_field}");
-        if let Some(fresh) = live::fetch::function::<RunPage>(crate::api::ReadRunPage::PATH, &form).await {
+        let fresh = live::fetch::function::<RunPage>(crate::api::ReadRunPage::PATH, &form).await;
+        if page.awaited.try_with_value(|a| a.number) != Some(mine) {
+            return;
+        }
+        let kept = page.awaited.try_update_value(|a| {
+            a.waiting = false;
+            std::mem::take(&mut a.kept)
+        });
+        if let Some(fresh) = fresh {
             page.take_log(&fresh.run, fresh.shown, attempt, &fresh.log);
-            page.run.set(fresh.run);
+            fold(page, kept.unwrap_or_default());
         }
     });
 }

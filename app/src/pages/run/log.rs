@@ -99,7 +99,7 @@ pub fn LogPanel(
     let shown_lines = move || format!("{} lines", words::thousands(lines()));
     let hits_query = search.clone();
     view! {
-        <section class="card log" aria-label="Log" id="log">
+        <section class="card log" class:live=running aria-label="Log" id="log">
             <div class="logbar">
                 <h2>{move || stage.with(|s| s.as_ref().map_or("Log", |s| s.kind.title()))}</h2>
                 <span class="dim num count">{shown_lines}</span>
@@ -223,7 +223,7 @@ fn behave(page: Page, stage: Memo<Option<Stage>>, scroller: NodeRef<html::Div>, 
                 following.set(false);
             }
         });
-        on_cleanup(move || handle());
+        on_cleanup(handle);
     });
     Effect::new(move |_| {
         page.log.track();

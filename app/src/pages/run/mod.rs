@@ -125,6 +125,8 @@ pub struct Page {
     pub wanders: RwSignal<bool>,
     /// The same for a newer attempt of the shown stage.
     pub renews: RwSignal<bool>,
+    /// A log that is on its way.
+    pub awaited: StoredValue<follow::Awaited>,
 }
 
 impl Page {
@@ -174,6 +176,7 @@ fn Live(
         total: RwSignal::new(0),
         wanders: RwSignal::new(asked.stage.is_none()),
         renews: RwSignal::new(asked.attempt.is_none()),
+        awaited: StoredValue::default(),
     };
     shared.take_log(&run, shown, asked.attempt, &log);
     provide_context(shared);
