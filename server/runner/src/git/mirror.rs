@@ -36,21 +36,18 @@ impl Git<'_> {
         {
             return Ok((mirror, info));
         }
-        let _lock = self.lock(&mirror).await?;
+        let (_lock, waited) = self.lock(&mirror).await?;
         if !mirror.is_dir() {
             self.create(&mirror).await?;
         }
-        if let Ok(info) = self.info(&mirror, commit).await {
+        // Whoever held the lock may have fetched this very commit. When nobody did, a second look only costs a process.
+        if waited && let Ok(info) = self.info(&mirror, commit).await {
             return Ok((mirror, info));
         }
         let address = address(repository);
         self.log.system(format!("fetching {}", without_password(&address)));
-        self.fetch(&mirror, &address, reference, commit).await?;
-        match self.info(&mirror, commit).await {
-            Err(GitError::Ended) => Err(GitError::Ended),
-            Err(_) => Err(GitError::NoCommit),
-            Ok(info) => Ok((mirror, info)),
-        }
+        let info = self.fetch(&mirror, &address, reference, commit).await?;
+        Ok((mirror, info))
     }
 
     async fn info(&self, mirror: &Path, commit: &str) -> Result<CommitInfo, GitError> {
@@ -65,8 +62,8 @@ impl Git<'_> {
         Ok(CommitInfo { message: message.to_owned(), author: author.to_owned() })
     }
 
-    /// Waits for the mirror's lock, for as long as the stage may.
-    async fn lock(&self, mirror: &Path) -> Result<File, GitError> {
+    /// Waits for the mirror's lock, for as long as the stage may; answers also whether somebody else had it.
+    async fn lock(&self, mirror: &Path) -> Result<(File, bool), GitError> {
         let cannot = |e: std::io::Error| match e.kind() {
             std::io::ErrorKind::StorageFull => GitError::NoSpace,
             _ => GitError::Other(format!("the mirror {} cannot be locked: {e}", mirror.display())),
@@ -78,8 +75,9 @@ impl Git<'_> {
             .write(true)
             .open(mirror.with_extension("lock"))
             .map_err(cannot)?;
-        let mut pause = Duration::from_millis(2);
+        let (mut pause, mut waited) = (Duration::from_millis(2), false);
         while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            waited = true;
             if error != rustix::io::Errno::WOULDBLOCK {
                 return Err(cannot(error.into()));
             }
@@ -88,7 +86,7 @@ impl Git<'_> {
                 () = self.ending.ended() => return Err(GitError::Ended),
             }
         }
-        Ok(file)
+        Ok((file, waited))
     }
 
     /// A mirror appears whole or not at all.
@@ -113,7 +111,7 @@ impl Git<'_> {
         address: &str,
         reference: &str,
         commit: &str,
-    ) -> Result<(), GitError> {
+    ) -> Result<CommitInfo, GitError> {
         // Each ref gets a name of its own here: `a` and `a/b` may not both be there, but may follow each other.
         let kept = hex::encode(&Sha256::digest(reference.as_bytes())[..8]);
         let branch = format!("+{reference}:refs/seamless/{kept}");
@@ -125,8 +123,11 @@ impl Git<'_> {
                 continue;
             }
             match self.fetch_once(mirror, address, wanted).await {
-                Ok(()) if self.info(mirror, commit).await.is_ok() => return Ok(()),
-                Ok(()) => last = GitError::NoCommit,
+                Ok(()) => match self.info(mirror, commit).await {
+                    Ok(info) => return Ok(info),
+                    Err(GitError::Ended) => return Err(GitError::Ended),
+                    Err(_) => last = GitError::NoCommit,
+                },
                 Err(GitError::NoCommit) => {
                     let ask = [&["ls-remote"], pack(address), &["--", address]].concat();
                     let refs = self.git(mirror, &ask).await?;
