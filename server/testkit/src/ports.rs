@@ -2,9 +2,11 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
+    net::SocketAddr,
     sync::Mutex,
 };
+
+use tokio::net::TcpSocket;
 
 /// Below the ports that the kernel and the process target hand out by themselves.
 const FIRST: u16 = 10_000;
@@ -21,10 +23,20 @@ pub fn free_port() -> u16 {
     for at in 0..COUNT {
         let port = FIRST + (begin + at) % COUNT;
         let file = File::create(folder.join(port.to_string())).unwrap();
-        if file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if file.try_lock().is_ok() && nobody_listens(port) {
             held.push(file);
             return port;
         }
     }
     panic!("no free port from {FIRST} on: what holds them?");
+}
+
+/// Looked at without listening: a process that is just being started holds our sockets for a moment.
+fn nobody_listens(port: u16) -> bool {
+    let may_be_taken = || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], port)))
+    };
+    may_be_taken().is_ok()
 }
