@@ -175,7 +175,14 @@ pub fn ports_of(processes: &[Identity]) -> BTreeSet<u16> {
 /// Whether nobody listens on a port of this machine, on any of its addresses.
 pub fn port_is_free(port: u16) -> bool {
     let any = [SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([127, 0, 0, 1], port))];
-    any.iter().all(|address| std::net::TcpListener::bind(address).is_ok())
+    // Taken but never listened on: a process that is just being started holds our sockets for a moment, and one that listens
+    // would make the port look taken, by ourselves.
+    let may_be_taken = |address: &SocketAddr| {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(*address)
+    };
+    any.iter().all(|address| may_be_taken(address).is_ok())
 }
 
 #[cfg(test)]
