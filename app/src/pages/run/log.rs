@@ -46,8 +46,9 @@ pub fn LogPanel(
     let scroller = NodeRef::<html::Div>::new();
     let running =
         Memo::new(move |_| stage.with(|s| s.as_ref().is_some_and(|s| s.status == Status::InProgress)));
-    let following =
-        RwSignal::new(running.get_untracked() && page.at_end.get_untracked() && search.is_empty());
+    // A stage that has not begun is followed from its first line on.
+    let over = stage.with_untracked(|s| s.as_ref().is_some_and(|s| s.status.is_terminal()));
+    let following = RwSignal::new(!over && page.at_end.get_untracked() && search.is_empty());
     let hits = StoredValue::new(
         found.as_ref().map(|f| f.matches.iter().map(|m| m.seq).collect()).unwrap_or_default(),
     );
