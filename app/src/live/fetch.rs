@@ -35,7 +35,7 @@ pub async fn function<T: DeserializeOwned>(path: &str, form: &str) -> Option<T> 
 
 /// Brings elements of this page up to date, by their ids, from what the server would send for it now.
 ///
-/// An element in which somebody is typing is left alone.
+/// An element in which somebody is typing, or has unfolded something, is left alone.
 pub async fn renew(ids: &[&str]) {
     let Ok(address) = window().location().href() else { return };
     let Ok(html) = text(&address, None).await else { return };
@@ -49,7 +49,8 @@ pub async fn renew(ids: &[&str]) {
         let typing = document()
             .active_element()
             .is_some_and(|a| old.contains(Some(&a)) && a.matches("input, textarea").unwrap_or(false));
-        if !typing && old.inner_html() != new.inner_html() {
+        let unfolded = old.query_selector("details[open]").is_ok_and(|found| found.is_some());
+        if !typing && !unfolded && old.inner_html() != new.inner_html() {
             old.set_inner_html(&new.inner_html());
         }
     }

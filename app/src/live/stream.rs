@@ -24,15 +24,21 @@ pub enum Link {
 /// Opens the stream `path` after `cursor` once the page is awake, and closes it when the page goes.
 ///
 /// A lost connection is the browser's to restore. An answer that is no stream (a proxy's error page) makes it give up;
-/// then a new one is opened after the last event that was seen.
+/// then a new one is opened after the last event that was seen. A page that nobody sees closes its stream and goes on from there when
+/// it is seen again: browsers allow few connections to one server, and tabs are many.
 #[cfg(feature = "hydrate")]
 pub fn open(path: String, cursor: Option<String>, link: RwSignal<Link>, fold: impl Fn(LiveEvent) + 'static) {
-    use std::{cell::RefCell, rc::Rc, time::Duration};
+    use std::{
+        cell::{Cell, RefCell},
+        rc::Rc,
+        time::Duration,
+    };
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{EventSource, MessageEvent};
 
     let fold = Rc::new(fold);
     let last = Rc::new(RefCell::new(cursor));
+    let over = Rc::new(Cell::new(false));
     let again = Trigger::new();
     Effect::new(move |_| {
         again.track();
@@ -70,10 +76,12 @@ pub fn open(path: String, cursor: Option<String>, link: RwSignal<Link>, fold: im
             listen(name, Box::new(handler));
         }
         let (ended, end_fold, end_alive) = (source.clone(), Rc::clone(&fold), Rc::clone(&alive));
+        let end_over = Rc::clone(&over);
         listen(
             "end",
             Box::new(move |_| {
                 ended.close();
+                end_over.set(true);
                 let _ = link.try_set(Link::Quiet);
                 if *end_alive.borrow() {
                     end_fold(LiveEvent::End);
@@ -94,11 +102,22 @@ pub fn open(path: String, cursor: Option<String>, link: RwSignal<Link>, fold: im
                 }
             }),
         );
-        let parts = StoredValue::new_local((source, kept, alive));
+        let (seen, seen_over) = (source.clone(), Rc::clone(&over));
+        let look = Closure::<dyn Fn()>::new(move || match (document().hidden(), seen_over.get()) {
+            (_, true) => {}
+            (true, _) => seen.close(),
+            (false, _) if seen.ready_state() == EventSource::CLOSED => again.notify(),
+            _ => {}
+        });
+        let _ =
+            document().add_event_listener_with_callback("visibilitychange", look.as_ref().unchecked_ref());
+        let parts = StoredValue::new_local((source, kept, alive, look));
         on_cleanup(move || {
-            let _ = parts.try_with_value(|(source, _, alive)| {
+            let _ = parts.try_with_value(|(source, _, alive, look)| {
                 *alive.borrow_mut() = false;
                 source.close();
+                let look = look.as_ref().unchecked_ref();
+                let _ = document().remove_event_listener_with_callback("visibilitychange", look);
             });
         });
     });

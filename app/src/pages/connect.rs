@@ -2,7 +2,7 @@
 //!
 //! Refuses to keep a step in the browser: the second one is an address, so it survives a reload and needs no JavaScript.
 
-use domain::view::Detected;
+use domain::{service::Commands, view::Detected};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -102,14 +102,19 @@ fn Proposed(detected: Detected) -> impl IntoView {
     // A form that was refused comes back as it was typed.
     let typed = error.as_ref().and_then(|e| e.form.clone()).map(|f| *f);
     let Detected { runtime, settings, proposals, commit } = detected;
-    let title = match &runtime {
-        Some(runtime) => format!("This is a {} service.", runtime_name(runtime)),
-        None => "What it is could not be seen from its files.".to_owned(),
-    };
-    let remedy = if runtime.is_some() {
-        "Each proposal says why; change what you know better."
-    } else {
-        "Say below how it is tested, built and started."
+    let known = Commands::default() != settings.commands;
+    let (title, remedy) = match (&runtime, known) {
+        (Some(runtime), _) => (
+            format!("This is a {} service.", runtime_name(runtime)),
+            "Each proposal says why; change what you know better.",
+        ),
+        (None, true) => {
+            ("Its files say this much.".to_owned(), "Each proposal says why; add what is missing.")
+        }
+        (None, false) => (
+            "What it is could not be seen from its files.".to_owned(),
+            "Say below how it is tested, built and started.",
+        ),
     };
     let back = format!("Look at another repository instead of {}", settings.repository);
     let form = typed.unwrap_or_else(|| ServiceForm::of(&settings));

@@ -11,6 +11,7 @@ use super::refusal;
 use crate::{
     api::{self, Dated, Replay},
     components::{Clock, Failure, Hint, Icon, Loading, Refused, Sha, Top, When},
+    live::{Fresh, REGION},
 };
 
 /// The list of deliveries.
@@ -21,11 +22,11 @@ pub fn DeliveriesPage() -> impl IntoView {
     let data = Resource::new(move || before.get(), api::deliveries);
     view! {
         <Title text="Deliveries"/>
-        <Top>"Deliveries"</Top>
+        <Top>"Deliveries"<Fresh/></Top>
         <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(page) => view! { <List page/> }.into_any(),
+                    Ok(page) => view! { <div id=REGION><List page/></div> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}

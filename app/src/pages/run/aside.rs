@@ -2,7 +2,10 @@
 //!
 //! Refuses to repeat the head; only facts that help to judge the run stand here.
 
-use domain::view::{Commit, Deployment, EnvironmentRow, EnvironmentState};
+use domain::{
+    StageKind, Status,
+    view::{Commit, Deployment, EnvironmentRow, EnvironmentState},
+};
 use leptos::prelude::*;
 
 use super::Page;
@@ -19,7 +22,6 @@ pub fn Aside(
     neighbours: Vec<EnvironmentRow>,
 ) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
-    let over = run.with_untracked(|r| r.status.is_terminal());
     let shown = commits.len().min(10);
     let more = commits.len() - shown;
     let none = commits.is_empty();
@@ -45,7 +47,12 @@ pub fn Aside(
         let rows = tested.into_iter().map(|(name, state)| view! {
             <li>{state.commit.map(|commit| view! { <Sha commit/> })}<span>{name}" "<span class="dim">{state.environment.as_str()}</span></span></li>
         }).collect_view();
-        let title = if over { "Its neighbours now" } else { "Will be tested with" };
+        // Before the stage that needs them they are a promise; afterwards they may have changed.
+        let ahead = move || {
+            let of = |r: &domain::view::Run| r.stage(StageKind::IntegrationTest).map(|s| s.status);
+            run.with(|r| matches!(of(r), Some(Status::Idle | Status::InProgress)))
+        };
+        let title = move || if ahead() { "Will be tested with" } else { "Its neighbours now" };
         view! { <section class="card box"><h2>{title}</h2><ul>{rows}</ul></section> }
     });
     view! {

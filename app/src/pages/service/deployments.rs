@@ -54,13 +54,13 @@ fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
     let end = if d.live {
         view! { <span class="st ok"><Icon name="check"/>"Live"</span> }.into_any()
     } else if d.can_roll_back {
-        let label = format!("Roll {} back to {}", d.environment, d.commit.short());
+        let rest = format!(" {} to {}", d.environment, d.commit.short());
         view! {
             <form method="post" action=Rollback::PATH>
                 <input type="hidden" name="service" value=service.to_string()/>
                 <input type="hidden" name="environment" value=d.environment.as_str()/>
                 <input type="hidden" name="deployment" value=d.id.to_string()/>
-                <button class="btn" aria-label=label><Icon name="back"/>"Roll back"</button>
+                <button class="btn"><Icon name="back"/><span>"Roll back"<span class="vh">{rest}</span></span></button>
             </form>
         }
         .into_any()
