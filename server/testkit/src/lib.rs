@@ -16,6 +16,7 @@ mod postgres;
 pub mod proc;
 mod server;
 mod service;
+mod users;
 
 pub use api::{Answer, Api, until};
 pub use git::Repository;
@@ -24,3 +25,4 @@ pub use live::{Follow, Message};
 pub use ports::free_port;
 pub use server::{Options, Server, Store};
 pub use service::{python, serves, tiny};
+pub use users::Users;
