@@ -70,10 +70,13 @@ async fn the_first_line_comes_at_once_and_a_stream_ten_times_a_second() {
         tokio::spawn(async move { server.succeeds(job).await })
     };
     server.sees("first").await;
-    assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+    // The command sleeps a second between its first line and the next.
+    assert!(!server.printed().iter().any(|line| line == "1"), "{:?}", start.elapsed());
     running.await.unwrap();
     let batches = server.inner().batches.clone();
-    assert!(batches.len() < 30, "{batches:?}");
+    // On a busy machine the same hundred lines take longer, and more tenths of a second pass.
+    let most = 15 + start.elapsed().as_millis() / 100;
+    assert!((batches.len() as u128) < most, "{} batches, at most {most}: {batches:?}", batches.len());
     let lines = server.inner().lines.clone();
     assert_eq!(lines.len(), 102);
 }
