@@ -42,11 +42,11 @@ export class Person {
         });
         context.setDefaultTimeout(60_000);
         Object.assign(person, { context, server, page: await context.newPage() });
-        person.#watch();
+        person.#watch(javaScript);
         return person;
     }
 
-    #watch() {
+    #watch(javaScript) {
         const note = (kind, text) => {
             if (!this.#expected.some((pattern) => pattern.test(text))) this.#problems.push(`${kind}: ${text}`);
         };
@@ -58,8 +58,9 @@ export class Person {
         this.page.on('pageerror', (error) => note('page error', error.stack ?? String(error)));
         this.page.on('requestfailed', (request) => {
             const why = request.failure()?.errorText ?? '';
-            // A stream or a download that a new page cuts off is no failure.
-            if (why !== 'net::ERR_ABORTED') note('request failed', `${why} ${request.method()} ${request.url()}`);
+            // A stream or a download that a new page cuts off is no failure; nor is a script where there is no JavaScript.
+            const unwanted = !javaScript && why === 'csp' && request.url().includes('.js');
+            if (why !== 'net::ERR_ABORTED' && !unwanted) note('request failed', `${why} ${request.method()} ${request.url()}`);
         });
         this.page.on('response', (answer) => {
             if (answer.status() >= 400) note('answer', `${answer.status()} ${answer.request().method()} ${answer.url()}`);

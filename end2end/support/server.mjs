@@ -59,6 +59,8 @@ export class Server {
         server.environment = environment;
         server.clean = () => server.#clean();
         process.once('exit', server.clean);
+        // Who is told to stop tidies up as well.
+        for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
         server.port = await freePort();
         server.url = `http://127.0.0.1:${server.port}`;
         await server.launch();

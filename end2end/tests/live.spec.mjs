@@ -37,7 +37,7 @@ before(async () => {
     });
     person = await Person.open(browser, server);
     await person.logIn();
-    run = await server.api('/runs', { method: 'POST', body: { service: service.id } });
+    run = await server.api(`/services/${service.id}/runs`, { method: 'POST', body: {} });
 });
 
 after(async () => {

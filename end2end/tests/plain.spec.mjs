@@ -67,10 +67,13 @@ step('an empty overview says how to begin', async () => {
 });
 
 step('a repository that is not there is refused in words', async () => {
+    person.expects(/\b422\b/);
     await person.page.getByLabel('Repository').fill(join(server.data, 'nothing.git'));
     await button('Look at it').click();
     await person.page.getByRole('alert').waitFor();
     assert.equal(await person.page.getByLabel('Repository').inputValue(), join(server.data, 'nothing.git'), 'what was typed stays');
+    person.isContent();
+    person.expectsNothing();
 });
 
 step('detection proposes and says why; errors stand beside their fields', async () => {
@@ -150,7 +153,7 @@ step('a failed run goes on from its failed stage', async () => {
 
 step('a rollback brings back what ran, and holds', async () => {
     await openService();
-    await button(/^Roll production back to /).first().click();
+    await button(/^Roll back production to /).first().click();
     await waitForPill('Rolled back');
     assert.equal(await answer(), 'bell one\n');
     await openService();

@@ -71,9 +71,10 @@ step('the first runs reach their ends while one watches', async () => {
 step("the shop's first run is approved", async () => {
     await person.page.getByRole('link', { name: 'Review' }).click();
     await waitsForApproval().waitFor();
-    await person.mark();
     await person.look();
     await person.page.getByRole('button', { name: 'Approve' }).click();
+    await person.page.locator('.decided', { hasText: 'Approved' }).waitFor();
+    await person.mark();
     await person.pill('Succeeded').waitFor();
     await person.isTheSamePage();
     await person.look();
@@ -104,12 +105,12 @@ step('a push is watched through its stages', async () => {
 });
 
 step('it is approved with a comment and takes over without a failed request', async () => {
-    await person.mark();
     const watch = steadily(`http://127.0.0.1:${port}/health`);
     await person.page.getByLabel('Comment').fill('Tasted it.');
     await person.page.getByRole('button', { name: 'Approve' }).click();
-    await person.pill('Succeeded').waitFor();
     await person.page.locator('.decided', { hasText: 'Approved' }).filter({ hasText: '“Tasted it.”' }).waitFor();
+    await person.mark();
+    await person.pill('Succeeded').waitFor();
     await person.isTheSamePage();
     const { asked, failed } = await watch.end();
     assert.deepEqual(failed, [], `of ${asked} requests`);
@@ -145,7 +146,7 @@ step('a broken test fails the run, with the failing line in view', async () => {
 step('one click rolls back', async () => {
     await person.page.getByRole('navigation', { name: 'Breadcrumb' }).getByRole('link', { name: 'shop' }).click();
     const watch = steadily(`http://127.0.0.1:${port}/health`);
-    await person.page.getByRole('button', { name: /^Roll production back to / }).click();
+    await person.page.getByRole('button', { name: /^Roll back production to / }).click();
     await person.pill('Rolled back').waitFor();
     const { asked, failed } = await watch.end();
     assert.deepEqual(failed, [], `of ${asked} requests`);
@@ -162,7 +163,7 @@ step('production is on hold until it is resumed', async () => {
     await person.page.getByText('Hold automatic deploys').waitFor();
     assert.equal(await hold.count(), 0);
     await person.goto('/');
-    assert.equal(await person.page.getByText('on hold by').count(), 0);
+    assert.equal(await person.row('shop').getByText('on hold by').count(), 0);
 });
 
 step('what happened can be read on the other pages', async () => {
