@@ -16,11 +16,11 @@ use super::server::{actor, control, dated, refuse};
 /// A page of deliveries.
 #[server(name = ReadDeliveries, prefix = "/fn", endpoint = "deliveries")]
 pub async fn deliveries(before: Option<DeliveryId>) -> Answer<Dated<Page<Delivery>>> {
-    control().deliveries(before, 30).await.map(dated).map_err(refuse)
+    control()?.deliveries(before, 30).await.map(dated).map_err(refuse)
 }
 
 /// Deals with a delivery once more.
 #[server(prefix = "/fn", endpoint = "replay")]
 pub async fn replay(id: DeliveryId) -> Answer<Delivery> {
-    control().replay(&actor(), id).await.map_err(refuse)
+    control()?.replay(&actor()?, id).await.map_err(refuse)
 }

@@ -39,16 +39,20 @@ mod server {
     use domain::Timestamp;
     use leptos::prelude::*;
 
-    use super::{ApiError, Dated};
+    use super::{Answer, ApiError, Dated};
 
-    /// The use cases.
-    pub fn control() -> Control {
-        expect_context::<Control>()
+    /// The use cases. There are none any more when whoever asked went away before the page was made.
+    pub fn control() -> Answer<Control> {
+        use_context().ok_or_else(gone)
     }
 
     /// Who asks.
-    pub fn actor() -> Actor {
-        expect_context::<Actor>()
+    pub fn actor() -> Answer<Actor> {
+        use_context().ok_or_else(gone)
+    }
+
+    fn gone() -> ApiError {
+        ApiError::new(503, "the page was left before it was made")
     }
 
     /// Adds the clock.

@@ -25,23 +25,23 @@ pub struct Nav {
 /// The overview page.
 #[server(name = ReadOverview, prefix = "/fn", endpoint = "overview")]
 pub async fn overview() -> Answer<Overview> {
-    control().overview().await.map_err(refuse)
+    control()?.overview().await.map_err(refuse)
 }
 
 /// The navigation.
 #[server(name = ReadNav, prefix = "/fn", endpoint = "nav")]
 pub async fn nav() -> Answer<Nav> {
     let waiting =
-        control().runs(None, Some(domain::Status::AwaitingApproval), None, 100).await.map_err(refuse)?;
-    let services = control().services().await.map_err(refuse)?;
+        control()?.runs(None, Some(domain::Status::AwaitingApproval), None, 100).await.map_err(refuse)?;
+    let services = control()?.services().await.map_err(refuse)?;
     let services = services.into_iter().map(|s| (s.id.to_string(), s.settings.name)).collect();
-    Ok(Nav { user: actor().name, approvals: waiting.items.len(), services })
+    Ok(Nav { user: actor()?.name, approvals: waiting.items.len(), services })
 }
 
 /// Runs that wait for a person, with what would go live.
 #[server(name = ReadApprovals, prefix = "/fn", endpoint = "approvals")]
 pub async fn approvals() -> Answer<Dated<Vec<Need>>> {
-    let mut needs = control().overview().await.map_err(refuse)?.needs;
+    let mut needs = control()?.overview().await.map_err(refuse)?.needs;
     needs.retain(|n| n.run.status == domain::Status::AwaitingApproval);
     Ok(dated(needs))
 }

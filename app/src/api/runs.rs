@@ -41,7 +41,7 @@ pub async fn runs(
     status: Option<Status>,
     before: Option<RunId>,
 ) -> Answer<Dated<Page<Run>>> {
-    control().runs(service, status, before, 30).await.map(dated).map_err(refuse)
+    control()?.runs(service, status, before, 30).await.map(dated).map_err(refuse)
 }
 
 /// The run page, with the end of a stage's log or the part from `from` on.
@@ -52,19 +52,19 @@ pub async fn run_page(
     attempt: Option<u32>,
     from: Option<u64>,
 ) -> Answer<RunPage> {
-    control().run_page(run, stage, attempt, from).await.map_err(refuse)
+    control()?.run_page(run, stage, attempt, from).await.map_err(refuse)
 }
 
 /// Lines of a log that hold a text.
 #[server(name = ReadLogSearch, prefix = "/fn", endpoint = "log_search")]
 pub async fn log_search(stage: StageId, attempt: Option<u32>, query: String) -> Answer<LogMatches> {
-    control().log_search(stage, attempt, &query, 500).await.map_err(refuse)
+    control()?.log_search(stage, attempt, &query, 500).await.map_err(refuse)
 }
 
 /// Approves or rejects.
 #[server(prefix = "/fn", endpoint = "decide")]
 pub async fn decide(run: RunId, decision: Decision, comment: Option<String>) -> Answer<Run> {
-    let (control, actor, comment) = (control(), actor(), filled(comment));
+    let (control, actor, comment) = (control()?, actor()?, filled(comment));
     match decision {
         Decision::Approve => control.approve(&actor, run, comment).await,
         Decision::Reject => control.reject(&actor, run, comment).await,
@@ -75,7 +75,7 @@ pub async fn decide(run: RunId, decision: Decision, comment: Option<String>) -> 
 /// Cancels.
 #[server(prefix = "/fn", endpoint = "cancel")]
 pub async fn cancel(run: RunId) -> Answer<Run> {
-    control().cancel(&actor(), run).await.map_err(refuse)
+    control()?.cancel(&actor()?, run).await.map_err(refuse)
 }
 
 /// Repeats, and goes to the new run.
@@ -85,7 +85,7 @@ pub async fn rerun(run: RunId, from: RerunFrom) -> Answer<Run> {
         RerunFrom::Start => control::Rerun::Start,
         RerunFrom::Failed => control::Rerun::Failed,
     };
-    let new = control().rerun(&actor(), run, from).await.map_err(refuse)?;
+    let new = control()?.rerun(&actor()?, run, from).await.map_err(refuse)?;
     leptos_axum::redirect(&format!("/runs/{}", new.id));
     Ok(new)
 }
@@ -93,7 +93,7 @@ pub async fn rerun(run: RunId, from: RerunFrom) -> Answer<Run> {
 /// Starts a run by hand, and goes to it.
 #[server(prefix = "/fn", endpoint = "start_run")]
 pub async fn start_run(service: ServiceId) -> Answer<Run> {
-    let new = control().start_run(&actor(), service, None, None).await.map_err(refuse)?;
+    let new = control()?.start_run(&actor()?, service, None, None).await.map_err(refuse)?;
     leptos_axum::redirect(&format!("/runs/{}", new.id));
     Ok(new)
 }

@@ -20,19 +20,19 @@ use super::{
 /// The service page.
 #[server(name = ReadServicePage, prefix = "/fn", endpoint = "service_page")]
 pub async fn service_page(id: ServiceId) -> Answer<ServicePage> {
-    control().service_page(id).await.map_err(refuse)
+    control()?.service_page(id).await.map_err(refuse)
 }
 
 /// A service with its settings.
 #[server(name = ReadService, prefix = "/fn", endpoint = "service")]
 pub async fn service(id: ServiceId) -> Answer<Dated<Service>> {
-    control().service(id).await.map(dated).map_err(refuse)
+    control()?.service(id).await.map(dated).map_err(refuse)
 }
 
 /// What a repository's content proposes.
 #[server(name = ReadDetect, prefix = "/fn", endpoint = "detect")]
 pub async fn detect(repository: String, branch: Option<String>) -> Answer<Detected> {
-    control().detect(repository.trim(), filled(branch).as_deref()).await.map_err(refuse)
+    control()?.detect(repository.trim(), filled(branch).as_deref()).await.map_err(refuse)
 }
 
 /// Connects a service, and goes to its first run or its page.
@@ -42,10 +42,10 @@ pub async fn create_service(form: ServiceForm, run_now: Option<String>) -> Answe
     let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
     let blank = domain::service::ServiceSettings::new("", "");
     let settings = form.into_settings(blank).map_err(|fields| fail(ApiError::invalid(fields)))?;
-    let service = control().create_service(&actor(), settings).await.map_err(|e| fail(e.into()))?;
+    let service = control()?.create_service(&actor()?, settings).await.map_err(|e| fail(e.into()))?;
     let next = match run_now {
-        Some(_) => control()
-            .start_run(&actor(), service.id, None, None)
+        Some(_) => control()?
+            .start_run(&actor()?, service.id, None, None)
             .await
             .map(|run| format!("/runs/{}", run.id))
             .ok(),
@@ -60,9 +60,9 @@ pub async fn create_service(form: ServiceForm, run_now: Option<String>) -> Answe
 pub async fn update_service(id: ServiceId, form: ServiceForm) -> Answer<Service> {
     let typed = form.clone().without_secrets();
     let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let stored = control().service(id).await.map_err(|e| fail(e.into()))?;
+    let stored = control()?.service(id).await.map_err(|e| fail(e.into()))?;
     let settings = form.into_settings(stored.settings).map_err(|fields| fail(ApiError::invalid(fields)))?;
-    let service = control().update_service(&actor(), id, settings).await.map_err(|e| fail(e.into()))?;
+    let service = control()?.update_service(&actor()?, id, settings).await.map_err(|e| fail(e.into()))?;
     leptos_axum::redirect(&format!("/services/{id}/settings?saved=1"));
     Ok(service)
 }
@@ -70,12 +70,12 @@ pub async fn update_service(id: ServiceId, form: ServiceForm) -> Answer<Service>
 /// Deletes a service whose name was typed once more.
 #[server(prefix = "/fn", endpoint = "delete_service")]
 pub async fn delete_service(id: ServiceId, typed_name: String) -> Answer<()> {
-    let stored = control().service(id).await.map_err(refuse)?;
+    let stored = control()?.service(id).await.map_err(refuse)?;
     if typed_name.trim() != stored.settings.name {
         let message = format!("type {} to delete it", stored.settings.name);
         return Err(refuse(control::Error::field("typed_name", message)));
     }
-    control().delete_service(&actor(), id).await.map_err(refuse)?;
+    control()?.delete_service(&actor()?, id).await.map_err(refuse)?;
     leptos_axum::redirect("/");
     Ok(())
 }
@@ -83,13 +83,13 @@ pub async fn delete_service(id: ServiceId, typed_name: String) -> Answer<()> {
 /// Stops automatic deploys to production.
 #[server(prefix = "/fn", endpoint = "hold")]
 pub async fn hold(service: ServiceId, reason: String) -> Answer<Service> {
-    control().hold(&actor(), service, reason.trim()).await.map_err(refuse)
+    control()?.hold(&actor()?, service, reason.trim()).await.map_err(refuse)
 }
 
 /// Lets them go on.
 #[server(prefix = "/fn", endpoint = "resume")]
 pub async fn resume(service: ServiceId) -> Answer<Service> {
-    control().resume(&actor(), service).await.map_err(refuse)
+    control()?.resume(&actor()?, service).await.map_err(refuse)
 }
 
 /// A page of what ran in an environment.
@@ -99,7 +99,7 @@ pub async fn deployments(
     environment: Option<EnvironmentName>,
     before: Option<DeploymentId>,
 ) -> Answer<Dated<Page<Deployment>>> {
-    control().deployments(service, environment, before, 30).await.map(dated).map_err(refuse)
+    control()?.deployments(service, environment, before, 30).await.map(dated).map_err(refuse)
 }
 
 /// Goes back to an earlier deployment, and to the run that does it.
@@ -109,7 +109,7 @@ pub async fn rollback(
     environment: EnvironmentName,
     deployment: DeploymentId,
 ) -> Answer<Run> {
-    let run = control().rollback(&actor(), service, environment, deployment).await.map_err(refuse)?;
+    let run = control()?.rollback(&actor()?, service, environment, deployment).await.map_err(refuse)?;
     leptos_axum::redirect(&format!("/runs/{}", run.id));
     Ok(run)
 }

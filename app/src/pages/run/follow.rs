@@ -15,6 +15,8 @@ use crate::live::{self, Link, Pushed};
 
 /// A log that is on its way, and what arrived meanwhile.
 #[derive(Debug, Default)]
+// A server never asks, so there nothing is awaited.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code))]
 pub struct Awaited {
     /// Counts the questions.
     number: u32,
