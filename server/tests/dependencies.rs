@@ -94,7 +94,7 @@ fn nothing_reaches_what_is_none_of_its_business() {
                 }
             }
         }
-        for reached in by.keys().filter(|id| forbidden.contains(&metadata[**id].name.as_str())) {
+        if let Some(reached) = by.keys().find(|id| forbidden.contains(&metadata[**id].name.as_str())) {
             let mut way = vec![metadata[*reached].name.to_string()];
             let mut at = *reached;
             while let Some(Some(parent)) = by.get(at) {
