@@ -12,6 +12,7 @@ pub mod live;
 pub mod logs;
 pub mod nudge;
 pub mod pages;
+pub mod pipelines;
 pub mod ports;
 pub mod runner;
 pub mod runs;

@@ -1,13 +1,13 @@
-//! Pipelines and services: connected, changed, held, forgotten.
+//! Services: connected, changed, held, forgotten.
 
 use domain::{
-    EnvironmentName, PipelineId, ServiceId, StageKind, Status,
+    EnvironmentName, ServiceId, StageKind, Status,
     problem::FieldError,
     service::ServiceSettings,
-    view::{Detected, Page, Pipeline, Service},
+    view::{Detected, Service},
 };
-use entity::{pipeline, service};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait};
+use entity::service;
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -23,74 +23,6 @@ use crate::{
 };
 
 impl Control {
-    /// Makes what a first start needs: the pipeline "Main".
-    pub async fn first_start(&self) -> Result<()> {
-        if services::pipelines(self.store.read()).await?.is_empty() {
-            self.create_pipeline("Main", None).await?;
-        }
-        Ok(())
-    }
-
-    /// All pipelines.
-    pub async fn pipelines(&self) -> Result<Page<Pipeline>> {
-        let mut items = Vec::new();
-        for row in services::pipelines(self.store.read()).await? {
-            let count = services::count(self.store.read(), &row.id).await?;
-            items.push(rows::pipeline(row, count)?);
-        }
-        Ok(Page { items, next: None })
-    }
-
-    /// A new pipeline; its environments are `staging` and `production` unless told otherwise.
-    pub async fn create_pipeline(&self, name: &str, environments: Option<Vec<String>>) -> Result<Pipeline> {
-        let environments = check_environments(environments)?;
-        let name = self.check_pipeline_name(name, None).await?;
-        let row = pipeline::Model {
-            id: self.new_id::<PipelineId>()?.to_string(),
-            name,
-            environments: serde_json::to_string(&environments)?,
-            created_at: self.now().0,
-        };
-        pipeline::Entity::insert(pipeline::ActiveModel::from(row.clone()))
-            .exec_without_returning(self.store.write())
-            .await?;
-        rows::pipeline(row, 0)
-    }
-
-    /// Changes a pipeline.
-    pub async fn update_pipeline(
-        &self,
-        id: PipelineId,
-        name: Option<&str>,
-        environments: Option<Vec<String>>,
-    ) -> Result<Pipeline> {
-        let mut row = services::pipeline(self.store.read(), id).await?;
-        if let Some(name) = name {
-            row.name = self.check_pipeline_name(name, Some(&row.id)).await?;
-        }
-        if let Some(environments) = environments {
-            row.environments = serde_json::to_string(&check_environments(Some(environments))?)?;
-        }
-        pipeline::ActiveModel::from(row.clone()).reset_all().update(self.store.write()).await?;
-        let count = services::count(self.store.read(), &row.id).await?;
-        rows::pipeline(row, count)
-    }
-
-    async fn check_pipeline_name(&self, name: &str, own: Option<&str>) -> Result<String> {
-        let name = name.trim();
-        if name.is_empty() || name.chars().count() > 100 {
-            return Err(Error::field("name", "give 1 to 100 characters"));
-        }
-        let taken = services::pipelines(self.store.read()).await?;
-        if taken.iter().any(|p| p.name == name && Some(p.id.as_str()) != own) {
-            return Err(Error::field(
-                "name",
-                format!("there is a pipeline {name:?} already; choose another name"),
-            ));
-        }
-        Ok(name.to_owned())
-    }
-
     /// All services, by name.
     pub async fn services(&self) -> Result<Vec<Service>> {
         services::all(self.store.read()).await?.into_iter().map(rows::service).collect()
@@ -453,15 +385,6 @@ struct Checked {
     runtime: Option<String>,
     production: u16,
     staging: u16,
-}
-
-fn check_environments(given: Option<Vec<String>>) -> Result<Vec<String>> {
-    let known = EnvironmentName::ALL.map(|e| e.as_str().to_owned());
-    let Some(given) = given else { return Ok(known.into()) };
-    if given.is_empty() || given.iter().any(|e| !known.contains(e)) {
-        return Err(Error::field("environments", "give staging, production, or both"));
-    }
-    Ok(known.into_iter().filter(|e| given.contains(e)).collect())
 }
 
 /// A service's name from its repository's: the last part, in the letters that are allowed.
