@@ -111,9 +111,23 @@ impl Keepers {
     /// Makes sure that a place's keeper lives.
     pub async fn ensure(&self, place: &Place) -> io::Result<()> {
         let asked = async {
-            let mut line = self.reach(place).await?;
-            line.say(&Request::Status).await?;
-            line.hear::<wire::Answer>().await.map(drop)
+            loop {
+                let mut line = self.reach(place).await?;
+                let answer = match line.say(&Request::Status).await {
+                    Ok(()) => line.hear::<wire::Answer>().await,
+                    Err(e) => Err(e),
+                };
+                match answer {
+                    Ok(Some(_)) => return Ok(()),
+                    // It died with the question in its hands: whoever comes after it is asked again.
+                    Ok(None) => {}
+                    Err(e)
+                        if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+                    }
+                    Err(e) => return Err(e),
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
         };
         match tokio::time::timeout(Duration::from_secs(20), asked).await {
             Ok(answered) => answered,

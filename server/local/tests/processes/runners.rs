@@ -74,7 +74,10 @@ async fn a_life() {
     let told = fs::read_to_string(folder.join("told")).unwrap();
     let passed = ["PATH", "HOME", "RUST_LOG", "SEAMLESS_DATA", "SEAMLESS_STAGE_ATTEMPT", "SSH_AUTH_SOCK"];
     let known = |name: &&str| {
-        passed.contains(name) || name.to_uppercase().ends_with("_PROXY") || name.starts_with("SSL_CERT")
+        passed.contains(name)
+            || runner::TOOLCHAINS.contains(name)
+            || name.to_uppercase().ends_with("_PROXY")
+            || name.starts_with("SSL_CERT")
     };
     assert!(told.split(' ').all(|name| known(&name)), "{told}");
     let mode = std::os::unix::fs::PermissionsExt::mode(
