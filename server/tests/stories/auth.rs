@@ -51,7 +51,10 @@ async fn a_login_link_works_once_and_a_session_can_be_ended() {
     let cookie = cookie.split(';').next().unwrap().to_owned();
     for used in [path.as_str(), "/login/guessed"] {
         let again = open(used).await;
-        assert!(again.headers()["location"].to_str().unwrap().starts_with("/login?"), "it says that it was refused");
+        assert!(
+            again.headers()["location"].to_str().unwrap().starts_with("/login?"),
+            "it says that it was refused"
+        );
         assert!(again.headers().get("set-cookie").is_none());
     }
 
