@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use control::ImageRegistry;
 use secrecy::{ExposeSecret, SecretString};
 
 /// All settings of a server.
@@ -28,6 +29,9 @@ pub struct Config {
     pub key: SecretString,
     /// `SEAMLESS_SLOTS`: stages at a time. Default the number of cores.
     pub slots: usize,
+    /// `SEAMLESS_REGISTRY`, `SEAMLESS_REGISTRY_USERNAME`, `SEAMLESS_REGISTRY_PASSWORD`: where images are pushed, such as
+    /// `registry.example.org/acme`. Default none: images stay with the Docker daemon.
+    pub registry: Option<ImageRegistry>,
     /// `SEAMLESS_SITE`: the dashboard's files. Default `site` beside the binary, else `target/site`.
     pub site: PathBuf,
 }
@@ -72,6 +76,7 @@ impl Config {
                 }
             },
         };
+        let registry = registry(&get, &mut problems);
         let engine = get("SEAMLESS_ENGINE");
         if engine.as_deref().is_some_and(|e| e != "local") {
             problems.push(format!(
@@ -103,6 +108,7 @@ impl Config {
             database: database.into(),
             key,
             slots,
+            registry,
             site,
         })
     }
@@ -119,6 +125,39 @@ impl Config {
         }
         format!("http://{at}")
     }
+}
+
+/// Where images are pushed: an address without a scheme, and both parts of a login or neither.
+fn registry(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Option<ImageRegistry> {
+    let login = (get("SEAMLESS_REGISTRY_USERNAME"), get("SEAMLESS_REGISTRY_PASSWORD"));
+    let Some(address) = get("SEAMLESS_REGISTRY") else {
+        if login != (None, None) {
+            problems.push(
+                "SEAMLESS_REGISTRY_USERNAME and _PASSWORD are set, but no SEAMLESS_REGISTRY to log in to"
+                    .into(),
+            );
+        }
+        return None;
+    };
+    let address = address.trim_end_matches('/').to_owned();
+    let wrong = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || ".-_:/[]".contains(c));
+    if address.contains("://") || address.contains(wrong) || address.starts_with(['-', '/']) {
+        problems.push(format!(
+            "SEAMLESS_REGISTRY is {address:?}: give host, port and path without http://, in lower case, such as registry.example.org/acme"
+        ));
+    }
+    let login = match login {
+        (Some(name), Some(password)) => Some((name, password.into())),
+        (None, None) => None,
+        _ => {
+            problems.push(
+                "SEAMLESS_REGISTRY_USERNAME and SEAMLESS_REGISTRY_PASSWORD go together: set both or neither"
+                    .into(),
+            );
+            None
+        }
+    };
+    Some(ImageRegistry { address, login })
 }
 
 fn default_site() -> PathBuf {
@@ -166,11 +205,20 @@ mod tests {
                 "SEAMLESS_URL" => "ci.example.org".into(),
                 "DATABASE_URL" => "mysql://x".into(),
                 "SEAMLESS_SLOTS" => "0".into(),
+                "SEAMLESS_REGISTRY" => "https://registry.example.org".into(),
+                "SEAMLESS_REGISTRY_USERNAME" => "ci".into(),
                 _ => return None,
             })
         });
         let message = refused.unwrap_err().to_string();
-        for name in ["SEAMLESS_LISTEN", "SEAMLESS_URL", "DATABASE_URL", "SEAMLESS_SLOTS"] {
+        for name in [
+            "SEAMLESS_LISTEN",
+            "SEAMLESS_URL",
+            "DATABASE_URL",
+            "SEAMLESS_SLOTS",
+            "SEAMLESS_REGISTRY is",
+            "SEAMLESS_REGISTRY_PASSWORD",
+        ] {
             assert!(message.contains(name), "{message}");
         }
     }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use control::{Control, Limits, Ports, store::Store};
+use control::{Control, Limits, Ports, Setup, store::Store};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
@@ -26,8 +26,12 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
         .map_err(with_causes)
         .context("the database cannot be opened")?;
     let ports = local_ports(config)?;
-    let limits = Limits { slots: config.slots, ..Limits::default() };
-    let control = Control::new(store, &config.key, ports, limits, Some(hook_command(&config.data)?));
+    let setup = Setup {
+        limits: Limits { slots: config.slots, ..Limits::default() },
+        hook_command: Some(hook_command(&config.data)?),
+        registry: config.registry.clone(),
+    };
+    let control = Control::new(store, &config.key, ports, setup);
     control.first_start().await?;
     Ok(control)
 }

@@ -7,6 +7,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    containers::{ArtifactKind, TargetKind},
     service::ServiceSettings,
     stage::{EnvironmentName, StageKind},
     status::{Status, UnknownName},
@@ -100,7 +101,10 @@ pub struct PlannedStage {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LaunchPlan {
-    /// The start command.
+    /// How it is deployed.
+    #[serde(default)]
+    pub target: TargetKind,
+    /// The start command; empty where the image knows by itself.
     pub start: String,
     /// Path that answers 2xx when healthy.
     pub health_path: Option<String>,
@@ -108,6 +112,9 @@ pub struct LaunchPlan {
     pub health_timeout_s: u32,
     /// Folder inside the artifact in which it is started.
     pub context: Option<String>,
+    /// The port inside the container, where it was said.
+    #[serde(default)]
+    pub container_port: Option<u16>,
 }
 
 /// What a run will do.
@@ -137,12 +144,18 @@ impl Plan {
     /// Pull requests get the checks alone; a rollback gets the deploy to `rollback` alone; everything else all seven stages.
     pub fn make(settings: &ServiceSettings, trigger: Trigger, rollback: Option<EnvironmentName>) -> Plan {
         use StageKind as K;
-        let launch = settings.commands.of(K::DeployProduction).map(|start| LaunchPlan {
-            start: start.to_owned(),
+        let target = settings.target();
+        let start = settings.commands.of(K::DeployProduction);
+        // An image knows how it is started; files do not.
+        let launch = (start.is_some() || target.takes_images()).then(|| LaunchPlan {
+            target,
+            start: start.unwrap_or_default().to_owned(),
             health_path: settings.health_path.clone(),
             health_timeout_s: settings.health_timeout_s,
             context: settings.context.clone(),
+            container_port: settings.container_port,
         });
+        let composed = target.takes_images() && settings.integration.is_some();
         let kinds: Vec<K> = match (trigger, rollback) {
             (Trigger::Rollback, environment) => {
                 vec![environment.unwrap_or(EnvironmentName::Production).stage()]
@@ -164,6 +177,7 @@ impl Plan {
                     K::DeployStaging | K::DeployProduction if launch.is_none() => {
                         Some("no start command: nothing to deploy".to_owned())
                     }
+                    K::IntegrationTest if composed => None,
                     K::IntegrationTest if command.is_some() && launch.is_none() => {
                         Some("no start command: nothing to test against".to_owned())
                     }
@@ -223,6 +237,12 @@ impl Plan {
 
     fn skips(&self, kind: StageKind) -> bool {
         self.stages.iter().any(|s| s.kind == kind && s.skip.is_some())
+    }
+
+    /// Whether an artifact is of the kind that this plan deploys: an image, or a bundle of files.
+    pub fn deploys(&self, artifact: &str) -> bool {
+        let images = self.launch.as_ref().is_some_and(|launch| launch.target.takes_images());
+        images == (ArtifactKind::of(artifact) == ArtifactKind::Image)
     }
 
     /// The planned stage of a kind.
@@ -382,6 +402,22 @@ mod tests {
                 (K::DeployStaging, "no start command: nothing to deploy"),
                 (K::DeployProduction, "no start command: nothing to deploy"),
             ]
+        );
+    }
+
+    #[test]
+    fn an_image_is_built_and_deployed_without_any_command() {
+        let mut s = ServiceSettings::new("a", "b");
+        s.dockerfile = Some("Dockerfile".into());
+        s.environments.production.target = Some(TargetKind::Docker);
+        let plan = Plan::make(&s, Trigger::Push, None);
+        assert_eq!(
+            skips(&plan).iter().map(|s| s.0).collect::<Vec<_>>(),
+            [K::CodeQuality, K::UnitTest, K::IntegrationTest]
+        );
+        s.integration = Some(crate::service::Integration::default());
+        assert!(
+            Plan::make(&s, Trigger::Push, None).stage(K::IntegrationTest).is_some_and(|s| s.skip.is_none())
         );
     }
 

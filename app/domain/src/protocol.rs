@@ -2,9 +2,12 @@
 //!
 //! A token of another or an older attempt gets 409 and changes nothing.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    containers::{ContainerSettings, Toolchain},
     id::{DeploymentId, RunId, StageId},
     stage::{EnvironmentName, StageKind},
     time::Timestamp,
@@ -42,7 +45,7 @@ pub struct JobVariable {
 pub struct Launch {
     /// The service's name.
     pub service: String,
-    /// SHA-256 of the artifact.
+    /// The artifact: SHA-256 of the bundle, or the image by digest (see `ArtifactKind`).
     pub artifact: String,
     /// The commit it was built from.
     pub commit: String,
@@ -56,6 +59,69 @@ pub struct Launch {
     pub health_timeout_s: u32,
     /// Its variables; `PORT` and `SEAMLESS_*` are added by whoever starts it.
     pub variables: Vec<JobVariable>,
+    /// How its container is run; a process when absent.
+    #[serde(default)]
+    pub container: Option<Container>,
+}
+
+/// How an image is run as a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// The port inside, where it was said; else what the image exposes, else 8080.
+    pub port: Option<u16>,
+    /// Daemon, limits, restarts.
+    pub settings: ContainerSettings,
+    /// Where the image is fetched from when the daemon does not have it.
+    pub registry: Option<Registry>,
+}
+
+/// Where images are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    /// Host, port and path before a service's name, such as `registry.example.org/acme`.
+    pub address: String,
+    /// Who logs in; nobody when absent.
+    pub username: Option<String>,
+    /// With what. Never in a log.
+    pub password: Option<String>,
+}
+
+/// The image in which commands run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolchainImage {
+    /// Such as `node:22`.
+    pub image: String,
+    /// How it is run.
+    #[serde(flatten)]
+    pub settings: Toolchain,
+}
+
+/// How an image is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageWork {
+    /// Its path in the repository.
+    pub dockerfile: String,
+    /// Build arguments.
+    pub arguments: BTreeMap<String, String>,
+    /// Names among the job's variables that are handed over as build secrets.
+    pub secrets: Vec<String>,
+    /// The repository's address; without its password it becomes the label `org.opencontainers.image.source`.
+    pub source: String,
+    /// Where it is pushed; it stays with the daemon when absent.
+    pub registry: Option<Registry>,
+}
+
+/// A Compose file that holds the integration tests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComposeWork {
+    /// Another repository, and the commit of it.
+    pub repository: Option<(String, String)>,
+    /// Its path there; the usual names when absent.
+    pub file: Option<String>,
+    /// The candidate's name in it.
+    pub service: String,
+    /// Whose exit code is the verdict.
+    pub test_service: String,
 }
 
 /// What a deploy stage does.
@@ -97,6 +163,9 @@ pub enum Work {
         command: Option<String>,
         /// Whether to make an artifact.
         bundle: bool,
+        /// Make an image instead of a bundle.
+        #[serde(default)]
+        image: Option<ImageWork>,
     },
     /// Start the candidate and its neighbours, run the command, stop them.
     Integrate {
@@ -106,6 +175,9 @@ pub enum Work {
         candidate: Launch,
         /// What is deployed of the others.
         neighbours: Vec<Launch>,
+        /// The Compose file, where the candidate is an image and there is one.
+        #[serde(default)]
+        compose: Option<ComposeWork>,
     },
     /// Deploy an artifact.
     Deploy(DeployWork),
@@ -136,6 +208,9 @@ pub struct Job {
     pub timeout_s: u32,
     /// Variables for the command.
     pub variables: Vec<JobVariable>,
+    /// The image in which commands run; on the host when absent.
+    #[serde(default)]
+    pub toolchain: Option<ToolchainImage>,
     /// The work.
     #[serde(flatten)]
     pub work: Work,
@@ -199,7 +274,7 @@ pub struct Outputs {
     pub message: Option<String>,
     /// Prepare: the commit's author.
     pub author: Option<String>,
-    /// Build: SHA-256 of the bundle.
+    /// Build: SHA-256 of the bundle, or the image by digest.
     pub artifact: Option<String>,
     /// Build: its size in bytes.
     pub artifact_size: Option<u64>,

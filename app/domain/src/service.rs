@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{problem::FieldError, stage::StageKind};
+use crate::{
+    containers::{ContainerSettings, ImageBuild, TargetKind, Toolchain},
+    problem::FieldError,
+    stage::{EnvironmentName, StageKind},
+};
 
 /// Default hard timeout of a stage, in seconds.
 pub const DEFAULT_TIMEOUT_S: u32 = 3600;
@@ -94,27 +98,20 @@ pub struct SecretVariable {
     pub secret: bool,
 }
 
-/// How a service is deployed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum TargetKind {
-    /// A supervised process on this host.
-    #[default]
-    Process,
-}
-
 /// A service's settings in one environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnvironmentSettings {
-    /// How it is deployed.
-    pub target: TargetKind,
+    /// How it is deployed. Absent when the service is connected: `docker` where it has a Dockerfile and the server's daemon
+    /// answers, else `process`; that choice is then kept.
+    pub target: Option<TargetKind>,
     /// The stable port on which it answers; chosen and kept when absent.
     pub port: Option<u16>,
     /// Variables of this environment alone; they win over the service's.
     pub variables: BTreeMap<String, Variable>,
+    /// How its containers are run (target `docker`).
+    pub container: ContainerSettings,
 }
 
 /// Both environments.
@@ -128,18 +125,37 @@ pub struct Environments {
     pub production: EnvironmentSettings,
 }
 
-/// Where integration tests live when not beside the service (used with containers).
+impl Environments {
+    /// One of them.
+    pub fn of(&self, environment: EnvironmentName) -> &EnvironmentSettings {
+        match environment {
+            EnvironmentName::Staging => &self.staging,
+            EnvironmentName::Production => &self.production,
+        }
+    }
+
+    /// One of them, to be changed.
+    pub fn of_mut(&mut self, environment: EnvironmentName) -> &mut EnvironmentSettings {
+        match environment {
+            EnvironmentName::Staging => &mut self.staging,
+            EnvironmentName::Production => &mut self.production,
+        }
+    }
+}
+
+/// A Compose file with the integration tests (target `docker`); without one, Seamless makes it from what it knows of the
+/// pipeline's services and runs the integration command in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Integration {
-    /// Repository of the tests.
+    /// Repository of the tests; the service's own when absent. Its default branch is used.
     pub repository: Option<String>,
-    /// Compose file in it.
+    /// Compose file in it; `compose.yaml` and its kin when absent.
     pub compose_file: Option<String>,
-    /// Name of this service in the compose file.
+    /// Name of this service in the compose file; its own name when absent.
     pub service: Option<String>,
-    /// Name of the service whose exit code is the verdict.
+    /// Name of the service whose exit code is the verdict; `test` when absent.
     pub test_service: Option<String>,
 }
 
@@ -161,12 +177,22 @@ pub struct ServiceSettings {
     /// The stages' commands.
     #[serde(default)]
     pub commands: Commands,
-    /// Toolchain image for the first stages (used with containers).
+    /// Toolchain image in which Prepare, Code Quality, Unit Test and the build command run; on the host when absent.
     #[serde(default)]
     pub image: Option<String>,
-    /// Path of the Dockerfile (used with containers).
+    /// How that image is run.
+    #[serde(default)]
+    pub toolchain: Toolchain,
+    /// Path of the Dockerfile in the repository (target `docker`).
     #[serde(default)]
     pub dockerfile: Option<String>,
+    /// How the image is built (target `docker`).
+    #[serde(default)]
+    pub build: ImageBuild,
+    /// The port on which the service listens inside its container, told to it in `PORT`; what its image exposes when absent,
+    /// else 8080.
+    #[serde(default)]
+    pub container_port: Option<u16>,
     /// Folder inside the repository that is the service.
     #[serde(default)]
     pub context: Option<String>,
@@ -188,7 +214,7 @@ pub struct ServiceSettings {
     /// Variables for commands and the service.
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
-    /// Separate integration tests.
+    /// Integration tests by Compose.
     #[serde(default)]
     pub integration: Option<Integration>,
     /// Settings per environment.
@@ -228,7 +254,10 @@ impl ServiceSettings {
             triggers: Triggers::default(),
             commands: Commands::default(),
             image: None,
+            toolchain: Toolchain::default(),
             dockerfile: None,
+            build: ImageBuild::default(),
+            container_port: None,
             context: None,
             port: None,
             health_path: None,
@@ -242,6 +271,12 @@ impl ServiceSettings {
             approval_timeout_s: DEFAULT_APPROVAL_S,
             health_timeout_s: default_health(),
         }
+    }
+
+    /// How it is deployed; processes as long as nothing else was chosen. Both environments get the same artifact, so both have
+    /// the same target.
+    pub fn target(&self) -> TargetKind {
+        self.environments.production.target.or(self.environments.staging.target).unwrap_or_default()
     }
 
     /// Every field whose shape is wrong, each with the remedy.
@@ -307,6 +342,8 @@ impl ServiceSettings {
                 say(field, format!("give 1 to {most} seconds"));
             }
         }
+        found.extend(self.container_problems());
+        let mut say = |field: &str, message: String| found.push(FieldError { field: field.into(), message });
         let groups = [
             ("variables", &self.variables),
             ("environments.staging.variables", &self.environments.staging.variables),

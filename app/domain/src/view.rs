@@ -169,7 +169,7 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Artifact {
-    /// SHA-256 of the bundle, 64 hexadecimal digits.
+    /// SHA-256 of the bundle, 64 hexadecimal digits; or the image, `name@sha256:…` or `sha256:…`.
     pub digest: String,
     /// Its size in bytes.
     pub size: u64,

@@ -44,7 +44,7 @@ impl Control {
             ));
         }
         let cookie = new_token()?;
-        let expires = now.plus(self.limits.session_ms);
+        let expires = now.plus(self.setup.limits.session_ms);
         let row = session::Model {
             id: self.new_id::<SessionId>()?.to_string(),
             token_hash: token_hash(cookie.expose_secret()),

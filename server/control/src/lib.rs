@@ -8,6 +8,7 @@ pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod inbox;
+mod jobs;
 pub mod live;
 pub mod logs;
 pub mod nudge;
@@ -88,6 +89,26 @@ pub struct Ports {
     pub host: Arc<dyn Host>,
 }
 
+/// What the binary was told, as far as use cases need it.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// How the embedded engine works.
+    pub limits: Limits,
+    /// How a local repository's hook reaches this server: a shell command without the service's id.
+    pub hook_command: Option<String>,
+    /// Where images are pushed; they stay with the daemon when absent.
+    pub registry: Option<ImageRegistry>,
+}
+
+/// Where images are kept.
+#[derive(Debug, Clone)]
+pub struct ImageRegistry {
+    /// Host, port and path before a service's name.
+    pub address: String,
+    /// Who logs in, and with what; nobody when absent.
+    pub login: Option<(String, SecretString)>,
+}
+
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// All use cases. Cheap to clone.
@@ -100,9 +121,7 @@ pub struct Inner {
     pub(crate) sealer: Sealer,
     pub(crate) ports: Ports,
     pub(crate) nudge: Nudge,
-    pub(crate) limits: Limits,
-    /// How a local repository's hook reaches this server: a shell command without the service's id.
-    pub(crate) hook_command: Option<String>,
+    pub(crate) setup: Setup,
     clock: Clock,
     /// Attempts between "started" in the database and "started" for the launcher: the reconciler leaves them alone.
     pub(crate) launching: Mutex<HashSet<(StageId, u32)>>,
@@ -120,14 +139,8 @@ impl std::ops::Deref for Control {
 
 impl Control {
     /// Use cases over a store and the outside.
-    pub fn new(
-        store: Store,
-        key: &SecretString,
-        ports: Ports,
-        limits: Limits,
-        hook_command: Option<String>,
-    ) -> Self {
-        Self::with_clock(store, key, ports, limits, hook_command, Arc::new(wall_clock))
+    pub fn new(store: Store, key: &SecretString, ports: Ports, setup: Setup) -> Self {
+        Self::with_clock(store, key, ports, setup, Arc::new(wall_clock))
     }
 
     /// With a clock of the caller's: for tests of what takes days.
@@ -135,8 +148,7 @@ impl Control {
         store: Store,
         key: &SecretString,
         ports: Ports,
-        limits: Limits,
-        hook_command: Option<String>,
+        setup: Setup,
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Self {
         let started = clock();
@@ -145,8 +157,7 @@ impl Control {
             sealer: Sealer::new(key),
             ports,
             nudge: Nudge::default(),
-            limits,
-            hook_command,
+            setup,
             clock,
             launching: Mutex::default(),
             ahead: Mutex::default(),

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use domain::{DeploymentId, EnvironmentName, RunId, StageId, StageKind, view::Commit};
+use domain::{DeploymentId, EnvironmentName, RunId, StageId, StageKind, protocol::Registry, view::Commit};
 use secrecy::SecretString;
 
 /// Something outside did not do what it was asked, in words for the log and the run page.
@@ -131,10 +131,24 @@ pub trait Git: Send + Sync {
 pub struct Deployed {
     /// The deployment that serves.
     pub deployment: Option<DeploymentId>,
-    /// `healthy`, `unhealthy`, `stopped` or `none`.
+    /// `healthy`, `unhealthy`, `drifted`, `stopped` or `none`.
     pub health: String,
     /// Why it is not healthy.
     pub reason: Option<String>,
+}
+
+/// Whether containers can be used, in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Docker {
+    /// A daemon answers: its version, and where it is.
+    Answers {
+        /// Such as `28.2.2`.
+        version: String,
+        /// Such as `unix:///var/run/docker.sock`.
+        host: String,
+    },
+    /// None does, for this reason.
+    Away(String),
 }
 
 /// What this host keeps and runs.
@@ -142,8 +156,11 @@ pub struct Deployed {
 pub trait Host: Send + Sync {
     /// What really runs of a service in an environment.
     async fn deployed(&self, service: &str, environment: EnvironmentName) -> Result<Deployed, PortError>;
-    /// Whether an artifact is still there.
-    async fn has_artifact(&self, digest: &str) -> bool;
+    /// Which of these artifacts are still there, in their order: bundles in the data folder, images with the daemon or in the
+    /// registry.
+    async fn has_artifacts(&self, artifacts: &[String], registry: Option<&Registry>) -> Vec<bool>;
+    /// Whether containers can be used.
+    async fn docker(&self) -> Docker;
     /// A port that is free now and not in `taken`.
     async fn free_port(&self, environment: EnvironmentName, taken: &[u16]) -> Result<u16, PortError>;
     /// Whether nobody listens there.

@@ -4,13 +4,9 @@
 
 use domain::{
     EnvironmentName, StageEvent, StageId, StageKind, Status,
-    plan::{LaunchPlan, Plan},
-    protocol::{
-        DeployWork, Finish, Heartbeat, HeartbeatAnswer, Job, JobVariable, Launch, LogAnswer, LogBatch,
-        Outcome, Work,
-    },
+    protocol::{Finish, Heartbeat, HeartbeatAnswer, LogAnswer, LogBatch, Outcome},
 };
-use entity::{deployment, run, service, stage};
+use entity::{deployment, stage};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -30,18 +26,12 @@ pub struct Proven {
     pub stage: StageId,
     /// The attempt.
     pub attempt: u32,
-    run: String,
+    pub(crate) run: String,
 }
 
 /// `<stage>.<attempt>.<secret>`: it carries what it is bound to, so that an older one can be told from a wrong one.
 pub(crate) fn token_text(stage: StageId, attempt: u32, secret: &str) -> String {
     format!("{stage}.{attempt}.{secret}")
-}
-
-/// `SEAMLESS_URL_<NAME>`.
-fn url_variable(name: &str, port: i32) -> JobVariable {
-    let name = format!("SEAMLESS_URL_{}", name.to_ascii_uppercase().replace('-', "_"));
-    JobVariable { name, value: format!("http://127.0.0.1:{port}"), secret: false }
 }
 
 impl Control {
@@ -70,128 +60,6 @@ impl Control {
             )));
         }
         Err(wrong())
-    }
-
-    /// The work of a stage attempt.
-    pub async fn job(&self, proven: &Proven) -> Result<Job> {
-        let db = self.store.read();
-        let row = runs::stage(db, proven.stage).await?;
-        if row.status != Status::InProgress.as_str() {
-            return Err(Error::Conflict(format!("this stage is {}: there is nothing to do", row.status)));
-        }
-        let run = runs::get(db, row.run_id.parse()?).await?;
-        let service = services::by_id(db, &run.service_id).await?;
-        let settings = rows::settings(&service)?;
-        let plan: Plan = serde_json::from_str(&run.plan)?;
-        let kind: StageKind = row.kind.parse()?;
-        let planned = plan.stage(kind).ok_or_else(|| Error::internal("a stage that is not in its plan"))?;
-        let command = planned.command.clone();
-        let work = match kind {
-            StageKind::Prepare => Work::Prepare {
-                repository: service.repository.clone(),
-                reference: match run.pull_request {
-                    Some(number) => format!("refs/pull/{number}/head"),
-                    None => format!("refs/heads/{}", run.branch),
-                },
-                command,
-            },
-            StageKind::CodeQuality | StageKind::UnitTest => {
-                Work::Command { command: command.unwrap_or_default() }
-            }
-            StageKind::Build => Work::Build { command, bundle: plan.launch.is_some() },
-            StageKind::IntegrationTest => {
-                let environment = None;
-                let candidate = self.launch(&run, &service, plan.launch.as_ref(), environment)?;
-                let neighbours = self.neighbours(&service).await?;
-                Work::Integrate { command: command.unwrap_or_default(), candidate, neighbours }
-            }
-            StageKind::DeployStaging | StageKind::DeployProduction => {
-                let environment = kind.environment().unwrap_or(EnvironmentName::Production);
-                let launch = self.launch(&run, &service, plan.launch.as_ref(), Some(environment))?;
-                let deployment = row
-                    .deployment_id
-                    .as_deref()
-                    .ok_or_else(|| Error::internal("a deploy stage without a deployment id"))?
-                    .parse()?;
-                let (production, others) =
-                    (environment == EnvironmentName::Production, services::all(db).await?);
-                let neighbours = others
-                    .iter()
-                    .filter(|s| s.pipeline_id == service.pipeline_id && s.id != service.id)
-                    .map(|s| {
-                        url_variable(&s.name, if production { s.production_port } else { s.staging_port })
-                    })
-                    .collect();
-                let port = if production { service.production_port } else { service.staging_port } as u16;
-                Work::Deploy(DeployWork { deployment, environment, port, launch, neighbours })
-            }
-        };
-        // From here on the runner may have begun: what never got its job has done nothing and may be replaced freely.
-        runs::heartbeat(self.store.write(), proven.stage, proven.attempt, self.now()).await?;
-        Ok(Job {
-            run: run.id.parse()?,
-            run_number: run.number,
-            stage: proven.stage,
-            attempt: proven.attempt,
-            kind,
-            service: service.name.clone(),
-            branch: run.branch.clone(),
-            commit: run.commit_sha.clone(),
-            context: settings.context.clone(),
-            timeout_s: planned.timeout_s,
-            variables: variables::open(&self.sealer, &settings, kind.environment())?,
-            work,
-        })
-    }
-
-    fn launch(
-        &self,
-        run: &run::Model,
-        service: &service::Model,
-        plan: Option<&LaunchPlan>,
-        environment: Option<EnvironmentName>,
-    ) -> Result<Launch> {
-        let artifact =
-            run.artifact.clone().ok_or_else(|| Error::Conflict("this run has no artifact".into()))?;
-        let plan = plan.cloned().ok_or_else(|| Error::Conflict("this run has no start command".into()))?;
-        Ok(Launch {
-            service: service.name.clone(),
-            artifact,
-            commit: run.commit_sha.clone(),
-            start: plan.start,
-            context: plan.context,
-            health_path: plan.health_path,
-            health_timeout_s: plan.health_timeout_s,
-            variables: variables::open(&self.sealer, &rows::settings(service)?, environment)?,
-        })
-    }
-
-    /// The deployed versions of the pipeline's other services: staging's where there is one, else production's.
-    async fn neighbours(&self, own: &service::Model) -> Result<Vec<Launch>> {
-        let mut found = Vec::new();
-        for other in services::all(self.store.read()).await? {
-            if other.id == own.id || other.pipeline_id != own.pipeline_id {
-                continue;
-            }
-            let mut live = self.live_in(&other.id, EnvironmentName::Staging).await?;
-            if live.is_none() {
-                live = self.live_in(&other.id, EnvironmentName::Production).await?;
-            }
-            let Some(live) = live else { continue };
-            let environment: EnvironmentName = live.environment.parse()?;
-            let plan: LaunchPlan = serde_json::from_str(&live.launch)?;
-            found.push(Launch {
-                service: other.name.clone(),
-                artifact: live.artifact,
-                commit: live.commit_sha,
-                start: plan.start,
-                context: plan.context,
-                health_path: plan.health_path,
-                health_timeout_s: plan.health_timeout_s,
-                variables: variables::open(&self.sealer, &rows::settings(&other)?, Some(environment))?,
-            });
-        }
-        Ok(found)
     }
 
     /// A sign of life; the answer says whether to stop.

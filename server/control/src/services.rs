@@ -2,6 +2,7 @@
 
 use domain::{
     EnvironmentName, ServiceId, StageKind, Status,
+    containers::TargetKind,
     problem::FieldError,
     service::ServiceSettings,
     view::{Detected, Service},
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::{
     Actor, Control, detect,
     error::{Error, Result},
+    ports::Docker,
     seal::new_token,
     store::{
         events::{self, NewEvent},
@@ -281,7 +283,7 @@ impl Control {
     }
 
     async fn hook(&self, id: &str, repository: &str, install: bool) -> Result<bool> {
-        let Some(command) = &self.hook_command else { return Ok(false) };
+        let Some(command) = &self.setup.hook_command else { return Ok(false) };
         let line = format!("{command} --service {id}");
         let done = if install {
             self.ports.git.install_hook(repository, &line).await
@@ -298,10 +300,44 @@ impl Control {
         }
     }
 
+    /// Makes sure that both environments have a target: what was said for either, what was kept, or what this server can do.
+    /// Says what is wrong when somebody now wants containers of a daemon that does not answer.
+    async fn choose_target(
+        &self,
+        settings: &mut ServiceSettings,
+        before: Option<&ServiceSettings>,
+    ) -> Option<FieldError> {
+        let kept = before.and_then(|b| b.environments.production.target);
+        let [staging, production] = EnvironmentName::ALL.map(|e| settings.environments.of(e).target);
+        let has_dockerfile = settings.dockerfile.as_deref().is_some_and(|path| !path.trim().is_empty());
+        let (target, wanted) = match production.or(staging).or(kept) {
+            Some(target) => (target, kept != Some(target)),
+            None if has_dockerfile && matches!(self.ports.host.docker().await, Docker::Answers { .. }) => {
+                (TargetKind::Docker, false)
+            }
+            None => (TargetKind::Process, false),
+        };
+        for environment in EnvironmentName::ALL {
+            settings.environments.of_mut(environment).target.get_or_insert(target);
+        }
+        // Images are built by the server's own daemon, wherever they run then.
+        if wanted
+            && target.takes_images()
+            && let Docker::Away(why) = self.ports.host.docker().await
+        {
+            let field = "environments.production.target".into();
+            return Some(FieldError { field, message: format!("containers cannot be used yet: {why}") });
+        }
+        None
+    }
+
     /// Everything about settings that needs the world: name and ports free, repository there, branch there.
     async fn check(&self, mut settings: ServiceSettings, own: Option<&service::Model>) -> Result<Checked> {
         settings.repository = settings.repository.trim().to_owned();
+        let before = own.map(rows::settings).transpose()?;
+        let unreachable = self.choose_target(&mut settings, before.as_ref()).await;
         let mut problems = settings.problems();
+        problems.extend(unreachable);
         let others: Vec<_> = services::all(self.store.read())
             .await?
             .into_iter()
@@ -371,7 +407,7 @@ impl Control {
                 .map_err(|e| Error::field("repository", e.to_string()))?;
             (branch, head, found.runtime)
         };
-        variables::seal(&self.sealer, &mut settings, own.map(rows::settings).transpose()?.as_ref())?;
+        variables::seal(&self.sealer, &mut settings, before.as_ref())?;
         settings.branch = Some(branch.clone());
         let [production, staging] = ports[..] else { return Err(Error::internal("two ports were expected")) };
         Ok(Checked { settings, branch, head, runtime, production, staging })

@@ -5,11 +5,11 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
-use control::ports::{Deployed, Host, PortError};
-use domain::{EnvironmentName, RunId};
+use control::ports::{Deployed, Docker, Host, PortError};
+use domain::{EnvironmentName, RunId, containers::ArtifactKind, protocol::Registry};
 
 use crate::{
-    clean,
+    clean, docker,
     keeper::{
         spawn::Keepers,
         state::{Place, mark},
@@ -69,9 +69,19 @@ impl Host for ThisHost {
         })
     }
 
-    async fn has_artifact(&self, digest: &str) -> bool {
-        let path = self.artifact(digest);
-        tokio::fs::try_exists(path).await.unwrap_or(false)
+    async fn has_artifacts(&self, artifacts: &[String], registry: Option<&Registry>) -> Vec<bool> {
+        let images: Vec<&String> =
+            artifacts.iter().filter(|a| ArtifactKind::of(a) == ArtifactKind::Image).collect();
+        let found = docker::images::present(&images, registry).await;
+        let there = |artifact: &String| match ArtifactKind::of(artifact) {
+            ArtifactKind::Bundle => self.artifact(artifact).exists(),
+            ArtifactKind::Image => found.contains(artifact),
+        };
+        artifacts.iter().map(there).collect()
+    }
+
+    async fn docker(&self) -> Docker {
+        docker::probe().await
     }
 
     async fn free_port(&self, environment: EnvironmentName, taken: &[u16]) -> Result<u16, PortError> {

@@ -96,7 +96,7 @@ impl ProcessLauncher {
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(folder.join("runner.log"))?;
         let mut command = Command::new(&self.program);
         command.arg("runner").current_dir(&folder).process_group(0);
-        let passed = PASSED.iter().chain(&runner::TOOLCHAINS);
+        let passed = PASSED.iter().chain(&runner::TOOLCHAINS).chain(&runner::docker::DAEMON);
         command.env_clear().envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
             .env("SEAMLESS_DATA", &self.data)

@@ -4,6 +4,7 @@
 //! Refuses to touch the database; what is to be done is decided elsewhere.
 
 pub mod clean;
+pub mod docker;
 pub mod git;
 pub mod host;
 pub mod keeper;

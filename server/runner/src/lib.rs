@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod context;
 mod deps;
+pub mod docker;
 mod ending;
 mod entry;
 mod git;

@@ -24,8 +24,8 @@ pub(crate) async fn perform(
             prepare(stage, repository, reference, command.as_deref(), outputs).await
         }
         Work::Command { command } => in_workspace(stage, command).await,
-        Work::Build { command, bundle } => build(stage, command.as_deref(), *bundle, outputs).await,
-        Work::Integrate { command, candidate, neighbours } => {
+        Work::Build { command, bundle, .. } => build(stage, command.as_deref(), *bundle, outputs).await,
+        Work::Integrate { command, candidate, neighbours, .. } => {
             integrate::perform(stage, target, command, candidate, neighbours).await
         }
         Work::Deploy(work) => deploy(stage, target, work, outputs).await,

@@ -21,7 +21,7 @@ impl Control {
     /// Starts what may start. Returns how many stages were started.
     pub async fn dispatch(&self) -> Result<usize> {
         let (ready, busy) = runs::queue(self.store.read()).await?;
-        let mut free = self.limits.slots.saturating_sub(busy.len());
+        let mut free = self.setup.limits.slots.saturating_sub(busy.len());
         let mut per_service: HashMap<String, usize> = HashMap::new();
         let mut deploying: HashSet<(String, String)> = HashSet::new();
         for stage in &busy {

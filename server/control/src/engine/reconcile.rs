@@ -61,7 +61,7 @@ impl Control {
             let seen = row.heartbeat_at.unwrap_or(started.0).max(self.started().0);
             let why = if now.since(started) > limit + GRACE_MS {
                 format!("did not end within {}", in_words(limit))
-            } else if now.0 - seen > self.limits.lease_ms {
+            } else if now.0 - seen > self.setup.limits.lease_ms {
                 format!("runner lost: it was not heard of for {}", in_words(now.0 - seen))
             } else {
                 return Ok(());

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use runner::docker::DAEMON;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
@@ -82,7 +83,9 @@ impl Keepers {
         shell.args(["-c", r#""$@" 2>&1 &"#, "sh"]).arg(&self.program).arg("keeper");
         shell.arg("--data").arg(&place.data).args(["--service", &place.service]);
         shell.args(["--environment", place.environment.as_str(), "--address", &self.address.to_string()]);
-        shell.env_clear().envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        shell
+            .env_clear()
+            .envs(PASSED.iter().chain(&DAEMON).filter_map(|name| Some((name, std::env::var_os(name)?))));
         shell.current_dir("/").process_group(0);
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let output = Orphaning::begin().and_then(|_adopts_nobody| {

@@ -121,6 +121,7 @@ impl Bench {
             health_path: Some("/health".into()),
             health_timeout_s: 20,
             variables: Vec::new(),
+            container: None,
         }
     }
 

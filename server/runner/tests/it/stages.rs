@@ -17,6 +17,7 @@ fn launch(service: &str, artifact: &str) -> Launch {
         health_path: Some("/".into()),
         health_timeout_s: 5,
         variables: vec![JobVariable { name: "KEY".into(), value: "launch-secret".into(), secret: true }],
+        container: None,
     }
 }
 
@@ -48,8 +49,11 @@ async fn from_a_commit_to_a_deployment() {
     let printed = server.printed();
     assert!(printed[0].ends_with("/src"), "{printed:?}");
 
-    let work =
-        Work::Build { command: Some("mkdir out && echo built > out/x && rm new.txt".into()), bundle: true };
+    let work = Work::Build {
+        command: Some("mkdir out && echo built > out/x && rm new.txt".into()),
+        bundle: true,
+        image: None,
+    };
     let built = server.succeeds(server.job(StageKind::Build, work)).await.outputs;
     let artifact = built.artifact.unwrap();
     let stored = server.data().join("artifacts").join(format!("{artifact}.tar.zst"));
@@ -62,6 +66,7 @@ async fn from_a_commit_to_a_deployment() {
                 .into(),
         candidate: launch("orders", &artifact),
         neighbours: vec![launch("stock-api", "other")],
+        compose: None,
     };
     let job = server.job(StageKind::IntegrationTest, work);
     let (code, finish) = server.run_with(job, target.clone(), Ending::default()).await;
@@ -90,13 +95,15 @@ async fn a_failing_test_stops_what_was_started() {
     let (server, repository) = (Server::start().await, Repository::empty());
     let commit = repository.commit("One", &[("serve", "")]);
     server.succeeds(repository.prepare(&server, &commit, None)).await;
-    let built =
-        server.succeeds(server.job(StageKind::Build, Work::Build { command: None, bundle: true })).await;
+    let built = server
+        .succeeds(server.job(StageKind::Build, Work::Build { command: None, bundle: true, image: None }))
+        .await;
     let artifact = built.outputs.artifact.unwrap();
     let work = |command: &str| Work::Integrate {
         command: command.into(),
         candidate: launch("orders", &artifact),
         neighbours: vec![launch("stock", "other")],
+        compose: None,
     };
 
     let target = Arc::new(FakeTarget::default());
@@ -156,7 +163,7 @@ async fn the_same_commit_gives_the_same_artifact() {
         server.inner().job = None; // another run, another workspace
         let prepare = repository.prepare(&server, &commit, Some("ln -s a link; chmod +x a; mkdir empty"));
         server.succeeds(prepare).await;
-        let build = server.job(StageKind::Build, Work::Build { command: None, bundle: true });
+        let build = server.job(StageKind::Build, Work::Build { command: None, bundle: true, image: None });
         artifacts.push(server.succeeds(build).await.outputs);
     }
     assert_eq!(artifacts[0], artifacts[1]);
@@ -211,12 +218,14 @@ async fn seven_stages_that_do_nothing_take_no_time() {
     for kind in [StageKind::CodeQuality, StageKind::UnitTest] {
         server.succeeds(server.job(kind, Work::Command { command: ":".into() })).await;
     }
-    let build = server.job(StageKind::Build, Work::Build { command: Some(":".into()), bundle: true });
+    let build =
+        server.job(StageKind::Build, Work::Build { command: Some(":".into()), bundle: true, image: None });
     let artifact = server.succeeds(build).await.outputs.artifact.unwrap();
     let work = Work::Integrate {
         command: ":".into(),
         candidate: launch("orders", &artifact),
         neighbours: Vec::new(),
+        compose: None,
     };
     server.succeeds(server.job(StageKind::IntegrationTest, work)).await;
     server.succeeds(server.job(StageKind::DeployStaging, deploy(&artifact))).await;

@@ -126,6 +126,7 @@ impl Server {
             context: None,
             timeout_s: 120,
             variables: Vec::new(),
+            toolchain: None,
             work,
         }
     }
