@@ -8,71 +8,28 @@ use control::ports::GitError;
 use runner::without_password;
 use tokio::{process::Command, time::timeout};
 
-/// What went wrong, before it is known for which repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wrong {
-    /// Nothing is there.
-    NoRepository,
-    /// It wants to know who asks.
-    NeedsPassword,
-    /// A ref or commit is not there.
-    NoRef,
-    /// Git's own words.
-    Other(String),
+/// What went wrong, before it is known for which repository: in the runner's words, so that both say the same.
+pub use runner::GitError as Wrong;
+
+/// For whoever asked about a repository.
+pub trait Of {
+    /// The error as the server tells it.
+    fn of(self, repository: &str) -> GitError;
 }
 
-impl Wrong {
-    /// The meaning of what Git printed on its standard error.
-    pub fn read(stderr: &str) -> Self {
-        let lower = stderr.to_lowercase();
-        let says = |any: &[&str]| any.iter().any(|s| lower.contains(s));
-        let password = [
-            "could not read username",
-            "could not read password",
-            "authentication failed",
-            "terminal prompts disabled",
-            "permission denied (publickey",
-            "host key verification failed",
-            "http basic: access denied",
-            "error: 401",
-            "error: 403",
-        ];
-        let absent = [
-            "does not appear to be a git repository",
-            "repository not found",
-            "not found",
-            "error: 404",
-            "no such file or directory",
-            "does not exist",
-            "not a git repository",
-        ];
-        if says(&password) {
-            Self::NeedsPassword
-        } else if says(&["couldn't find remote ref", "not our ref", "unadvertised object"]) {
-            Self::NoRef
-        } else if says(&absent) && !says(&["could not resolve host", "command not found"]) {
-            Self::NoRepository
-        } else {
-            let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-            let told = lines()
-                .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
-                .or_else(|| lines().next_back())
-                .unwrap_or("it said nothing");
-            Self::Other(told.chars().take(300).collect())
-        }
-    }
-
-    /// For whoever asked about that repository.
-    pub fn of(self, repository: &str) -> GitError {
+impl Of for Wrong {
+    fn of(self, repository: &str) -> GitError {
         let repository = without_password(repository);
+        let other =
+            |message: &str| GitError::Other { repository: repository.clone(), message: message.into() };
         match self {
-            Self::NoRepository => GitError::NoRepository(repository),
-            Self::NeedsPassword => GitError::NeedsPassword(repository),
-            Self::NoRef => GitError::Other {
-                repository,
-                message: "a ref is gone that was there a moment ago; try again".into(),
-            },
-            Self::Other(message) => GitError::Other { repository, message },
+            Wrong::NoRepository => GitError::NoRepository(repository),
+            Wrong::NeedsPassword => GitError::NeedsPassword(repository),
+            Wrong::Empty => GitError::Empty(repository),
+            Wrong::NoCommit => other("a ref is gone that was there a moment ago; try again"),
+            Wrong::NoSpace => other("the disk is full; free some space, then try again"),
+            Wrong::Ended => other("it was ended"),
+            Wrong::Unreachable(message) | Wrong::Other(message) => other(&message),
         }
     }
 }

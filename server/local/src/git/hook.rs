@@ -12,7 +12,7 @@ use std::{
 
 use control::ports::GitError;
 
-use super::{ASK, Wrong, git_folder, in_folder, run};
+use super::{ASK, Of, Wrong, git_folder, in_folder, run};
 
 const BEGIN: &str = "# >>> seamless >>> kept by Seamless; do not edit between the marks";
 const END: &str = "# <<< seamless <<<";

@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::{CommandGit, FETCH, Wrong, has, in_folder, is_local, run};
+use super::{CommandGit, FETCH, Of, Wrong, has, in_folder, is_local, run};
 
 impl CommandGit {
     /// The mirror, if it holds the commit after its branch was brought up to date.
@@ -35,7 +35,7 @@ impl CommandGit {
         let wanted = format!("+{reference}:refs/seamless/{kept}");
         match self.fetch(&mirror, &address(repository), &[&wanted]).await {
             Ok(()) => Ok(has(&mirror, commit).await.then_some(mirror)),
-            Err(Wrong::NoRef) => Ok(None),
+            Err(Wrong::NoCommit) => Ok(None),
             Err(wrong) => Err(wrong.of(repository)),
         }
     }

@@ -20,7 +20,7 @@ use domain::view::Commit;
 use runner::{address, paths::Data, without_password};
 use tokio::{io::AsyncReadExt, time::timeout};
 
-use self::call::{Wrong, command, run};
+use self::call::{Of, Wrong, command, run};
 
 /// How long a question to a repository may take.
 const ASK: Duration = Duration::from_secs(30);

@@ -62,7 +62,7 @@ impl GitError {
             "no such file or directory",
             "does not exist",
             "not a git repository",
-        ]) && !says(&["could not resolve host"])
+        ]) && !says(&["could not resolve host", "command not found"])
         {
             return Self::NoRepository;
         }
