@@ -41,7 +41,7 @@ export class Person {
             storageState: like ? await like.context.storageState() : undefined,
         });
         context.setDefaultTimeout(60_000);
-        Object.assign(person, { context, server, page: await context.newPage() });
+        Object.assign(person, { context, server, javaScript, viewport, page: await context.newPage() });
         person.#watch(javaScript);
         return person;
     }
@@ -96,6 +96,7 @@ export class Person {
 
     /** Looks at the page with axe, in light and in dark, and at its width. */
     async look() {
+        if (!this.javaScript) return this.#lookBeside();
         const problems = [];
         for (const colorScheme of ['dark', 'light']) {
             await this.page.emulateMedia({ colorScheme });
@@ -109,6 +110,18 @@ export class Person {
         const over = await this.page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         if (over > 0) problems.push(`the page is ${over} px wider than the window`);
         if (problems.length > 0) throw new Error(`on ${this.page.url()}:\n  ${problems.join('\n  ')}`);
+        this.isContent();
+    }
+
+    /** axe is JavaScript itself: it looks at the same page in a window whose scripts never arrive. */
+    async #lookBeside() {
+        const { browser, server, viewport } = { browser: this.context.browser(), server: this.server, viewport: this.viewport };
+        const twin = await Person.open(browser, server, { like: this, viewport });
+        twin.expects(/./); // the scripts that are kept away
+        await twin.context.route(/\.(js|wasm)(\?|$)/, (route) => route.abort());
+        await twin.page.goto(this.page.url());
+        await twin.look();
+        await twin.context.close();
         this.isContent();
     }
 

@@ -64,6 +64,7 @@ step('an empty overview says how to begin', async () => {
     await heading('Nothing is connected yet.').waitFor();
     await person.page.getByRole('main').getByRole('link', { name: 'Connect a service' }).first().click();
     await heading('Which repository is it?').waitFor();
+    await person.look();
 });
 
 step('a repository that is not there is refused in words', async () => {
@@ -106,7 +107,9 @@ step('the first run is approved', async () => {
     await button('Approve').click();
     await waitForPill('Succeeded');
     await person.page.locator('.decided', { hasText: 'Rings well' }).waitFor();
+    await person.look();
     await openService();
+    await person.look();
     port = Number((await person.page.locator('.place', { hasText: 'Production' }).locator('a.port').textContent()).replace(':', ''));
     assert.equal(await answer(), 'bell one\n');
 });
@@ -175,6 +178,7 @@ step('a log is searched and downloaded', async () => {
     await search.fill('bell');
     await search.press('Enter');
     await person.page.getByText(/lines? with “bell”/).waitFor();
+    await person.look();
     const href = await person.page.getByRole('link', { name: 'Download' }).getAttribute('href');
     const text = await (await person.context.request.get(`${server.url}${href}`)).text();
     assert.match(text, /listening for the bell/);
@@ -184,6 +188,7 @@ step('settings are changed, refused and kept', async () => {
     await openService();
     await person.page.getByRole('main').getByRole('link', { name: 'Settings' }).click();
     await heading('Settings of bell').waitFor();
+    await person.look();
     await person.page.getByLabel('Variables', { exact: true }).fill('1BAD=x');
     await button('Save').click();
     assert.ok((await person.page.locator('.wrong').count()) > 0, 'the bad name is told');
@@ -200,7 +205,10 @@ step('settings are changed, refused and kept', async () => {
 });
 
 step('signing out ends the session', async () => {
-    await person.goto('/settings');
+    for (const path of ['/', '/runs', '/approvals', '/deliveries', '/settings']) {
+        await person.goto(path);
+        await person.look();
+    }
     await button('Dark').click();
     assert.equal(await person.page.locator('html').getAttribute('data-theme'), 'dark', 'the choice is in the page itself');
     await button('Log out').click();
