@@ -51,9 +51,10 @@ export class Server {
     #child;
     #said = [];
 
-    /** Starts a server with an empty data folder. */
-    static async start({ demo = false, environment = {} } = {}) {
+    /** Starts a server with an empty data folder. Without `docker` it finds no daemon, and services run as processes. */
+    static async start({ demo = false, docker = false, environment = {} } = {}) {
         const server = new Server();
+        if (!docker) environment = { DOCKER_HOST: 'unix:///nonexistent/docker.sock', ...environment };
         server.data = mkdtempSync(join(tmpdir(), 'seamless-browser-'));
         server.demo = demo;
         server.environment = environment;

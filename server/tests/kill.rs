@@ -42,7 +42,8 @@ async fn of_runners_on_postgres() {
 /// As when the machine falls: nothing is left but what is on the disk.
 #[tokio::test]
 async fn of_everything_at_once() {
-    let mut server = Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 16 }).await;
+    let mut server =
+        Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 16, ..Options::default() }).await;
     let kinds = [StageKind::UnitTest, StageKind::Build, StageKind::DeployProduction];
     let mut cases = join_all(kinds.map(|kind| Case::begin(&server, kind, false))).await;
     for case in &mut cases {
@@ -79,7 +80,8 @@ async fn of_everything_at_once() {
 /// At moments nobody chose: between a row and what it tells of, between a start and the first word.
 #[tokio::test]
 async fn of_the_server_again_and_again() {
-    let mut server = Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 2 }).await;
+    let mut server =
+        Server::start_with(SEAMLESS, Options { store: Store::Sqlite, slots: 2, ..Options::default() }).await;
     let mut runs = Vec::new();
     for name in ["one", "two", "three", "four", "five"] {
         let (_, mut settings) = tiny(&server, name);
@@ -122,7 +124,7 @@ async fn of_the_server_again_and_again() {
 }
 
 async fn of_the_server(store: Store) {
-    let mut server = Server::start_with(SEAMLESS, Options { store, slots: 16 }).await;
+    let mut server = Server::start_with(SEAMLESS, Options { store, slots: 16, ..Options::default() }).await;
     let cases = join_all(Case::every(&server)).await;
 
     server.kill9();
@@ -139,7 +141,7 @@ async fn of_the_server(store: Store) {
 }
 
 async fn of_runners(store: Store) {
-    let server = Server::start_with(SEAMLESS, Options { store, slots: 16 }).await;
+    let server = Server::start_with(SEAMLESS, Options { store, slots: 16, ..Options::default() }).await;
     let cases = join_all(Case::every(&server)).await;
     for case in &cases {
         let run = server.api.run(case.run).await;

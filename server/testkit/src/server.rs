@@ -30,11 +30,13 @@ pub struct Options {
     pub store: Store,
     /// Stages at a time.
     pub slots: usize,
+    /// The Docker daemon, as `DOCKER_HOST` names it; none when absent.
+    pub docker: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { store: Store::Sqlite, slots: 4 }
+        Self { store: Store::Sqlite, slots: 4, docker: None }
     }
 }
 
@@ -47,6 +49,7 @@ pub struct Server {
     port: u16,
     database: Option<String>,
     slots: usize,
+    docker: Option<String>,
     child: Option<Child>,
 }
 
@@ -65,8 +68,9 @@ impl Server {
         let port = free_port();
         let database = (options.store == Store::Postgres).then(postgres::fresh_database);
         let api = Api::new(&format!("http://127.0.0.1:{port}"), "");
-        let slots = options.slots;
-        let mut server = Self { api, binary: binary.into(), folder, port, database, slots, child: None };
+        let Options { slots, docker, .. } = options;
+        let mut server =
+            Self { api, binary: binary.into(), folder, port, database, slots, docker, child: None };
         server.restart().await;
         let token = server.command(&["token", "create", "--name", "tests"]).output().unwrap();
         let said = String::from_utf8(token.stdout).unwrap();
@@ -102,6 +106,8 @@ impl Server {
             .env("SEAMLESS_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("SEAMLESS_SLOTS", self.slots.to_string())
             .env("SEAMLESS_SITE", self.folder.path().join("no-site"))
+            // A test that wants containers says so; others must not find a daemon by chance.
+            .env("DOCKER_HOST", self.docker.as_deref().unwrap_or("unix:///nonexistent/docker.sock"))
             // So that a page fault in a test leaves the line where it was.
             .env("RUST_BACKTRACE", "1");
         if let Some(database) = &self.database {

@@ -18,7 +18,7 @@ async fn fifty_runs_of_twenty_services_all_end_right_on_postgres() {
 }
 
 async fn fifty_runs_of_twenty_services(store: Store) {
-    let server = Server::start_with(SEAMLESS, Options { slots: 8, store }).await;
+    let server = Server::start_with(SEAMLESS, Options { slots: 8, store, ..Options::default() }).await;
     let api = &server.api;
     let mut services = Vec::new();
     for number in 0..20 {
