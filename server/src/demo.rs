@@ -42,7 +42,7 @@ static SERVICES: [DemoService; 3] = [
     DemoService {
         name: "catalog",
         needs: &["node"],
-        files: files!("catalog": "README.md", "package.json", "catalog.mjs", "server.mjs", "integration.mjs", "test/catalog.test.mjs"),
+        files: files!("catalog": ".dockerignore", "Dockerfile", "README.md", "package.json", "catalog.mjs", "server.mjs", "integration.mjs", "test/catalog.test.mjs"),
         commands: [
             Some("node --version"),
             Some("for file in *.mjs test/*.mjs; do node --check \"$file\" || exit 1; done"),
@@ -55,7 +55,7 @@ static SERVICES: [DemoService; 3] = [
     DemoService {
         name: "pricing",
         needs: &["python3"],
-        files: files!("pricing": ".gitignore", "README.md", "prices.py", "server.py", "test_prices.py", "integration_check.py"),
+        files: files!("pricing": ".dockerignore", ".gitignore", "Dockerfile", "README.md", "prices.py", "server.py", "test_prices.py", "integration_check.py"),
         commands: [
             Some("python3 --version"),
             Some("python3 -W error -m py_compile *.py"),
@@ -68,7 +68,7 @@ static SERVICES: [DemoService; 3] = [
     DemoService {
         name: "shop",
         needs: &["cc", "make"],
-        files: files!("shop": ".gitignore", "README.md", "Makefile", "shop.h", "shop.c", "server.c", "test.c"),
+        files: files!("shop": ".dockerignore", ".gitignore", "Dockerfile", "README.md", "Makefile", "shop.h", "shop.c", "server.c", "test.c"),
         commands: [
             Some("cc --version"),
             Some("make lint"),
