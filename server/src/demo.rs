@@ -10,7 +10,14 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use domain::service::{Commands, ServiceSettings};
+use domain::{
+    EnvironmentName,
+    containers::TargetKind,
+    service::{Commands, ServiceSettings},
+};
+
+/// What the services' Dockerfiles start from; `scripts/demo-base` makes it.
+pub const BASE_IMAGE: &str = "seamless/demo-base";
 
 /// A service of the demo: its files, and how a person would have connected it.
 pub struct DemoService {
@@ -35,7 +42,7 @@ static SERVICES: [DemoService; 3] = [
     DemoService {
         name: "catalog",
         needs: &["node"],
-        files: files!("catalog": "README.md", "package.json", "catalog.mjs", "server.mjs", "integration.mjs", "test/catalog.test.mjs"),
+        files: files!("catalog": ".dockerignore", "Dockerfile", "README.md", "package.json", "catalog.mjs", "server.mjs", "integration.mjs", "test/catalog.test.mjs"),
         commands: [
             Some("node --version"),
             Some("for file in *.mjs test/*.mjs; do node --check \"$file\" || exit 1; done"),
@@ -48,7 +55,7 @@ static SERVICES: [DemoService; 3] = [
     DemoService {
         name: "pricing",
         needs: &["python3"],
-        files: files!("pricing": ".gitignore", "README.md", "prices.py", "server.py", "test_prices.py", "integration_check.py"),
+        files: files!("pricing": ".dockerignore", ".gitignore", "Dockerfile", "README.md", "prices.py", "server.py", "test_prices.py", "integration_check.py"),
         commands: [
             Some("python3 --version"),
             Some("python3 -W error -m py_compile *.py"),
@@ -61,7 +68,7 @@ static SERVICES: [DemoService; 3] = [
     DemoService {
         name: "shop",
         needs: &["cc", "make"],
-        files: files!("shop": ".gitignore", "README.md", "Makefile", "shop.h", "shop.c", "server.c", "test.c"),
+        files: files!("shop": ".dockerignore", ".gitignore", "Dockerfile", "README.md", "Makefile", "shop.h", "shop.c", "server.c", "test.c"),
         commands: [
             Some("cc --version"),
             Some("make lint"),
@@ -90,13 +97,25 @@ impl DemoService {
     }
 
     /// Settings as the form in the browser would send them.
-    pub fn settings(&self, repository: &Path) -> ServiceSettings {
+    ///
+    /// As containers, the checks run in the image that the Dockerfiles start from, and those say how a service is built and
+    /// started; as processes, it is this machine's programs and the commands.
+    pub fn settings(&self, repository: &Path, target: TargetKind) -> ServiceSettings {
         let mut settings = ServiceSettings::new(self.name, repository.to_string_lossy());
         let [prepare, code_quality, unit_test, build, integration_test, start] =
             self.commands.map(|command| command.map(str::to_owned));
         settings.branch = Some("main".into());
         settings.commands = Commands { prepare, code_quality, unit_test, build, integration_test, start };
         settings.health_path = Some("/health".into());
+        for environment in EnvironmentName::ALL {
+            settings.environments.of_mut(environment).target = Some(target);
+        }
+        if target.takes_images() {
+            settings.image = Some(BASE_IMAGE.into());
+            settings.dockerfile = Some("Dockerfile".into());
+            settings.commands.build = None;
+            settings.commands.start = None;
+        }
         settings
     }
 
@@ -227,9 +246,12 @@ mod tests {
     #[test]
     fn settings_are_such_as_a_person_may_send() {
         for service in demo_services() {
-            let settings = service.settings(Path::new("/srv/demo.git"));
-            assert_eq!(settings.problems(), []);
-            assert!(settings.commands.start.is_some() && settings.commands.unit_test.is_some());
+            for target in [TargetKind::Process, TargetKind::Docker] {
+                let settings = service.settings(Path::new("/srv/demo.git"), target);
+                assert_eq!(settings.problems(), []);
+                assert!(settings.commands.start.is_some() != target.takes_images());
+                assert!(settings.commands.unit_test.is_some());
+            }
         }
     }
 

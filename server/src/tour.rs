@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use control::{Actor, Control};
+use domain::containers::TargetKind;
 
 use crate::demo::{create_repositories, demo_services};
 
@@ -37,7 +38,7 @@ pub async fn connect(control: &Control, data: &Path) -> anyhow::Result<()> {
         let id = match found {
             Some(service) => service.id,
             None => {
-                let mut settings = service.settings(&repository);
+                let mut settings = service.settings(&repository, TargetKind::Process);
                 // The shop is what the tour changes: its production waits for a person. Its neighbours deploy by themselves.
                 settings.auto_deploy = service.name != "shop";
                 control.create_service(&actor, settings).await?.id

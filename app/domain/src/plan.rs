@@ -177,6 +177,8 @@ impl Plan {
                     K::DeployStaging | K::DeployProduction if launch.is_none() => {
                         Some("no start command: nothing to deploy".to_owned())
                     }
+                    // An image without a start command of ours has one of its own.
+                    K::DeployStaging | K::DeployProduction => None,
                     K::IntegrationTest if composed => None,
                     K::IntegrationTest if command.is_some() && launch.is_none() => {
                         Some("no start command: nothing to test against".to_owned())
