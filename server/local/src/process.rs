@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::keeper::{
     output::{Hear, LONGEST, Tail, turn_over},
+    process::{self, Process},
     spawn::Keepers,
     state::Place,
     supervise::{Waited, healthy},
-    version::{self, Version},
+    version::Version,
     wire::{Answer, End, Line, Request},
 };
 
@@ -151,13 +152,14 @@ impl Target for ProcessTarget {
         for needed in [&home, &tmp] {
             std::fs::create_dir_all(needed).map_err(|e| say("no folder could be made for it", &e))?;
         }
-        let mut variables = version::environment(launch, "test", extra, &home, &tmp);
+        let mut variables = process::environment(launch, "test", extra, &home, &tmp);
         variables.insert("SEAMLESS_STAGE_ATTEMPT".into(), cookie.into());
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         variables.insert("SEAMLESS_DEPLOYMENT".into(), format!("test-{cookie}-{count}"));
         let output = folder.path().join("output.log");
         let mut tail = Tail::new(output.clone());
-        let version = Version::spawn(launch, &content, variables, &output, port)
+        let version = Process::spawn(launch, &content, variables, &output, port)
+            .map(Version::Process)
             .map_err(|e| say("it could not be started", &e))?;
 
         let ear = Named { name: launch.service.clone(), log: log.clone() };

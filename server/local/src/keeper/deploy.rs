@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Shared,
     output::{Hear, Tail},
+    process::Process,
     proxy::hold_port,
     state::{Live, State, mark},
     supervise::{Supervisor, Waited, healthy},
@@ -128,14 +129,15 @@ impl Shared {
         }
         self.unpack(work).await.map_err(End::Failed)?;
         let mut tail = Tail::new(self.place.log(work.deployment));
-        let version = Version::start(&self.place, work.deployment, &work.launch, &work.neighbours)
+        let version = Process::start(&self.place, work.deployment, &work.launch, &work.neighbours)
             .map_err(|e| End::Failed(e.to_string()))?;
         talk.say(format!(
             "Starting {} on port {}: {}",
             short(&work.launch.commit),
-            version.started.port,
+            version.port,
             work.launch.start
         ));
+        let version = Version::Process(version);
         let waited = healthy(&version, &work.launch, &mut tail, talk, cancel).await;
         let end = match waited {
             // Whoever asked is gone or has changed their mind: this is the last moment to listen.
@@ -188,7 +190,7 @@ impl Shared {
         let live = Live {
             work: (*work).clone(),
             since: runner::sink::now(),
-            process: Some(version.started),
+            started: Some(version.started()),
             restarts: 0,
         };
         if let Err(e) = self.remember(State { live: Some(live) }).await {
@@ -202,7 +204,7 @@ impl Shared {
             self.forget_version(&work).await;
             return End::Failed(format!("the switch could not be written down, so it was not made: {e}"));
         }
-        let old_upstream = self.front.point(Ok(Upstream::new(version.started.port)));
+        let old_upstream = self.front.point(Ok(Upstream::new(version.address())));
         self.supervisor().replace(Supervisor::start(self.clone(), work.clone(), Some((version, Ok(())))));
         if let Some(listener) = listener {
             self.listen(listener, work.port);

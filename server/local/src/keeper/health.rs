@@ -2,29 +2,43 @@
 //!
 //! Refuses to guess: what is wrong is said as it was seen.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::Ipv6Addr, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
 use tokio::{net::TcpStream, time::timeout};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connects to a port of this machine, whichever loopback address the service listens on.
-pub async fn connect(port: u16) -> std::io::Result<TcpStream> {
-    let four = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await;
-    let stream = match four {
-        Ok(stream) => stream,
-        Err(e) => match TcpStream::connect(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], port))).await {
+/// Where a version answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// A name, or an address.
+    pub host: String,
+    /// The port there.
+    pub port: u16,
+}
+
+impl Address {
+    /// A port of this machine.
+    pub fn here(port: u16) -> Self {
+        Self { host: "127.0.0.1".into(), port }
+    }
+
+    /// Connects; to whichever loopback address the service listens on, where it is this machine.
+    pub async fn connect(&self) -> std::io::Result<TcpStream> {
+        let stream = match TcpStream::connect((self.host.as_str(), self.port)).await {
             Ok(stream) => stream,
-            Err(_) => return Err(e),
-        },
-    };
-    stream.set_nodelay(true)?;
-    Ok(stream)
+            Err(e) if self.host != "127.0.0.1" => return Err(e),
+            Err(e) => TcpStream::connect((Ipv6Addr::LOCALHOST, self.port)).await.map_err(|_| e)?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
 }
 
 /// Why a version is not healthy.
@@ -57,8 +71,8 @@ impl Ill {
 }
 
 /// Asks once.
-pub async fn check(port: u16, path: Option<&str>) -> Result<(), Ill> {
-    let stream = match timeout(PATIENCE, connect(port)).await {
+pub async fn check(at: &Address, path: Option<&str>) -> Result<(), Ill> {
+    let stream = match timeout(PATIENCE, at.connect()).await {
         Err(_) => return Err(Ill::Silent),
         Ok(Err(_)) => return Err(Ill::Closed),
         Ok(Ok(stream)) => stream,
@@ -68,7 +82,7 @@ pub async fn check(port: u16, path: Option<&str>) -> Result<(), Ill> {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
         let request = Request::get(path)
-            .header(header::HOST, format!("127.0.0.1:{port}"))
+            .header(header::HOST, format!("{}:{}", at.host, at.port))
             .header(header::USER_AGENT, "seamless-health")
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new());

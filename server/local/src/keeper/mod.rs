@@ -7,6 +7,7 @@
 pub mod deploy;
 pub mod health;
 pub mod output;
+pub mod process;
 pub mod proxy;
 mod serve;
 pub mod spawn;
@@ -130,8 +131,8 @@ impl Shared {
         }
     }
 
-    async fn remember_process(&self, started: Started) {
-        self.note(|live| live.process = Some(started)).await;
+    async fn remember_started(&self, started: Started) {
+        self.note(|live| live.started = Some(started)).await;
     }
 
     async fn count_restart(&self) {
@@ -159,7 +160,7 @@ impl Shared {
             report.reason = Some("nobody watches it".into());
             if let Some(supervisor) = self.supervisor().as_ref() {
                 let seen = supervisor.seen();
-                report.pid = seen.started.map(|s| s.id.pid);
+                report.pid = seen.started.and_then(|s| s.process()).map(|id| id.pid);
                 report.health = seen.health.into();
                 report.reason = seen.reason;
             }
@@ -175,7 +176,8 @@ impl Shared {
     async fn restore(self: &Arc<Self>) {
         let live = self.state().live;
         let current = live.as_ref().map(|live| live.work.deployment);
-        let process = live.as_ref().and_then(|live| live.process);
+        let started = live.as_ref().and_then(|live| live.started.clone());
+        let process = started.as_ref().and_then(Started::process);
         // Candidates that never became live, and old versions that were being stopped. No deploy until they are gone:
         // it may be the same one again.
         let turn = self.turn.clone().lock_owned().await;
@@ -185,9 +187,9 @@ impl Shared {
             if Some(id) != current && !strays.is_empty() {
                 tracing::warn!(deployment = %id, "ends what an earlier keeper was about to stop");
                 stray.push(id);
-            } else if let Some(serving) = process.filter(|p| Some(id) == current && p.id.lives()) {
+            } else if let Some(serving) = process.filter(|p| Some(id) == current && p.lives()) {
                 // Started and never written down, because the keeper died in between.
-                let ours = proc::families(&[serving.id]);
+                let ours = proc::families(&[serving]);
                 strays
                     .iter()
                     .filter(|s| !ours.contains(s))
@@ -204,14 +206,13 @@ impl Shared {
         });
         let Some(live) = live else { return };
         let work = Arc::new(live.work);
-        let adopted = process.and_then(|started| Version::adopt(work.deployment, started));
+        let adopted = started.and_then(|started| Version::adopt(work.deployment, &started));
         let running = match adopted {
             Some(version) => {
-                tracing::info!(pid = version.started.id.pid, "takes over the running version");
-                self.front.point(Ok(Upstream::new(version.started.port)));
-                let path = work.launch.health_path.as_deref();
-                let asked =
-                    tokio::time::timeout(Duration::from_secs(1), check(version.started.port, path)).await;
+                tracing::info!(started = ?version.started(), "takes over the running version");
+                let (at, path) = (version.address(), work.launch.health_path.as_deref());
+                let asked = tokio::time::timeout(Duration::from_secs(1), check(&at, path)).await;
+                self.front.point(Ok(Upstream::new(at)));
                 Some((version, asked.unwrap_or(Err(health::Ill::Silent))))
             }
             None => None,

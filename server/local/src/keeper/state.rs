@@ -199,22 +199,53 @@ pub struct Live {
     pub work: DeployWork,
     /// Since when it serves.
     pub since: Timestamp,
-    /// The process that was last started for it.
-    pub process: Option<Started>,
+    /// What was last started for it.
+    #[serde(alias = "process")]
+    pub started: Option<Started>,
     /// How often it was started again after it ended by itself.
     pub restarts: u32,
 }
 
-/// A process of a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Started {
-    /// Which process.
-    pub id: Identity,
-    /// What it got as `PORT`.
-    pub port: u16,
+/// What was started for a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Started {
+    /// A process of this machine.
+    Process {
+        /// Which.
+        id: Identity,
+        /// What it got as `PORT`.
+        port: u16,
+    },
+}
+
+impl Started {
+    /// The process, where it is one.
+    pub fn process(&self) -> Option<Identity> {
+        match self {
+            Started::Process { id, .. } => Some(*id),
+        }
+    }
 }
 
 /// What the processes of a deployment carry in their environment.
 pub fn mark(deployment: DeploymentId) -> String {
     format!("SEAMLESS_DEPLOYMENT={deployment}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_release_remembered_is_understood() {
+        let old = r#"{"live": {"work": {"deployment": "01JGQ5Y3X8V4T6R2N9M7K1H0FA", "environment": "production", "port": 4100,
+            "launch": {"service": "orders", "artifact": "ab", "commit": "cd", "start": "./run", "context": null, "health_path": null,
+            "health_timeout_s": 60, "variables": []}, "neighbours": []}, "since": "2026-11-25T10:00:00.000Z",
+            "process": {"id": {"pid": 7, "started": 9}, "port": 23456}, "restarts": 1}}"#;
+        let live = serde_json::from_str::<State>(old).unwrap().live.unwrap();
+        let id = Identity { pid: 7, started: 9 };
+        assert_eq!(live.started, Some(Started::Process { id, port: 23456 }));
+    }
 }

@@ -19,6 +19,7 @@ use super::{
     Shared,
     health::{Ill, check},
     output::{Hear, LONGEST, Tail, turn_over},
+    process::Process,
     state::{Started, mark},
     upstream::Upstream,
     version::Version,
@@ -62,7 +63,7 @@ impl Supervisor {
     ) -> Self {
         let stop = CancellationToken::new();
         let first = match &running {
-            Some((version, health)) => judge(&work.launch, version.started, health.clone()),
+            Some((version, health)) => judge(&work.launch, version, health.clone()),
             None => Seen { health: "stopped", reason: Some("it is being started".into()), started: None },
         };
         let (tell, seen) = watch::channel(first);
@@ -88,14 +89,11 @@ impl Supervisor {
     }
 }
 
-fn judge(launch: &Launch, started: Started, health: Result<(), Ill>) -> Seen {
+fn judge(launch: &Launch, version: &Version, health: Result<(), Ill>) -> Seen {
+    let started = Some(version.started());
     match health {
-        Ok(()) => Seen { health: "healthy", reason: None, started: Some(started) },
-        Err(ill) => Seen {
-            health: "unhealthy",
-            reason: Some(ill.words(launch.health_path.as_deref(), started.port, None)),
-            started: Some(started),
-        },
+        Ok(()) => Seen { health: "healthy", reason: None, started },
+        Err(ill) => Seen { health: "unhealthy", reason: Some(version.ill(launch, &ill, None)), started },
     }
 }
 
@@ -164,8 +162,8 @@ impl Watcher {
     async fn pulse(&self, version: &Version) {
         loop {
             sleep(PULSE).await;
-            let health = check(version.started.port, self.work.launch.health_path.as_deref()).await;
-            let seen = judge(&self.work.launch, version.started, health);
+            let health = check(&version.address(), self.work.launch.health_path.as_deref()).await;
+            let seen = judge(&self.work.launch, version, health);
             self.tell.send_if_modified(|last| {
                 let other = *last != seen;
                 *last = seen;
@@ -188,14 +186,15 @@ impl Watcher {
         }
         self.shared.unpack(work).await.map_err(BringUp::Failed)?;
         let mut tail = Tail::new(place.log(work.deployment));
-        let version = Version::start(place, work.deployment, &work.launch, &work.neighbours)
+        let version = Process::start(place, work.deployment, &work.launch, &work.neighbours)
+            .map(Version::Process)
             .map_err(|e| BringUp::Failed(e.to_string()))?;
         // Not to be broken off: an older state must not be written after a newer one.
-        self.shared.remember_process(version.started).await;
+        self.shared.remember_started(version.started()).await;
         match healthy(&version, &work.launch, &mut tail, &(), &self.stop).await {
             Waited::Healthy => {
-                self.shared.front.point(Ok(Upstream::new(version.started.port)));
-                self.tell.send_replace(judge(&work.launch, version.started, Ok(())));
+                self.shared.front.point(Ok(Upstream::new(version.address())));
+                self.tell.send_replace(judge(&work.launch, &version, Ok(())));
                 Ok(version)
             }
             Waited::Cancelled => Err(BringUp::Stopped(Some(version))),
@@ -230,13 +229,6 @@ fn words(what: &str, last: Option<&str>) -> String {
     }
 }
 
-/// A hint for a version that listens where nobody looks.
-fn elsewhere(version: &Version) -> String {
-    let ports = proc::ports_of(&proc::families(&[version.started.id]));
-    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-    if ports.is_empty() { String::new() } else { format!(" (it listens on {})", ports.join(", ")) }
-}
-
 /// Waits until a version is healthy, has ended, or has taken too long; what it prints meanwhile goes to `ear`.
 pub async fn healthy(
     version: &Version,
@@ -245,11 +237,11 @@ pub async fn healthy(
     ear: &dyn Hear,
     cancel: &CancellationToken,
 ) -> Waited {
-    let (port, path) = (version.started.port, launch.health_path.as_deref());
+    let (at, path) = (version.address(), launch.health_path.as_deref());
     let ill = Mutex::new(Ill::Closed);
     let probe = async {
         let mut pause = Duration::from_millis(10);
-        while let Err(now) = check(port, path).await {
+        while let Err(now) = check(&at, path).await {
             *ill.lock().unwrap_or_else(PoisonError::into_inner) = now;
             sleep(pause).await;
             pause = (pause * 3 / 2).min(Duration::from_millis(500));
@@ -278,10 +270,7 @@ pub async fn healthy(
             () = sleep_until(deadline) => {
                 ear.hear(tail.look(true)).await;
                 let ill = ill.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let mut why = ill.words(path, port, Some(seconds.into()));
-                if ill == Ill::Closed {
-                    why.push_str(&elsewhere(version));
-                }
+                let why = version.ill(launch, &ill, Some(seconds.into()));
                 return Waited::Failed(match tail.last() {
                     Some(last) => format!("{why}; its last line: {last}"),
                     None => why,

@@ -23,7 +23,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
-use super::health::connect;
+use super::health::Address;
 
 /// A body on its way to a version.
 pub type Outgoing = UnsyncBoxBody<Bytes, hyper::Error>;
@@ -38,7 +38,7 @@ const FRESH: Duration = Duration::from_millis(900);
 /// The way to one version.
 #[derive(Debug)]
 pub struct Upstream {
-    port: u16,
+    at: Address,
     idle: Mutex<Vec<(SendRequest<Outgoing>, Instant)>>,
     in_flight: AtomicUsize,
     done: Notify,
@@ -62,9 +62,9 @@ pub fn nothing() -> Outgoing {
 }
 
 impl Upstream {
-    /// To the version on this port.
-    pub fn new(port: u16) -> Arc<Self> {
-        Arc::new(Self { port, idle: Mutex::default(), in_flight: AtomicUsize::new(0), done: Notify::new() })
+    /// To the version there.
+    pub fn new(at: Address) -> Arc<Self> {
+        Arc::new(Self { at, idle: Mutex::default(), in_flight: AtomicUsize::new(0), done: Notify::new() })
     }
 
     /// Counts a request, from the moment its version is chosen.
@@ -114,7 +114,7 @@ impl Upstream {
     }
 
     async fn open(&self) -> io::Result<SendRequest<Outgoing>> {
-        let stream = tokio::time::timeout(Duration::from_secs(5), connect(self.port))
+        let stream = tokio::time::timeout(Duration::from_secs(5), self.at.connect())
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let (sender, connection) =
