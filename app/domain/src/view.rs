@@ -285,7 +285,7 @@ pub struct EnvironmentState {
     pub since: Option<Timestamp>,
     /// By which run.
     pub run: Option<RunId>,
-    /// `healthy`, `unhealthy`, `stopped`, `none` (nothing deployed) or `unknown`.
+    /// `healthy`, `unhealthy`, `drifted` (changed by hand), `stopped`, `none` (nothing deployed) or `unknown`.
     pub health: String,
     /// Why it is not healthy.
     pub health_reason: Option<String>,

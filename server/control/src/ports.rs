@@ -131,7 +131,7 @@ pub trait Git: Send + Sync {
 pub struct Deployed {
     /// The deployment that serves.
     pub deployment: Option<DeploymentId>,
-    /// `healthy`, `unhealthy`, `drifted`, `stopped` or `none`.
+    /// `healthy`, `unhealthy`, `drifted`, `stopped`, `unknown` or `none`.
     pub health: String,
     /// Why it is not healthy.
     pub reason: Option<String>,

@@ -70,12 +70,12 @@ impl Host for ThisHost {
     }
 
     async fn has_artifacts(&self, artifacts: &[String], registry: Option<&Registry>) -> Vec<bool> {
-        let images: Vec<&String> =
-            artifacts.iter().filter(|a| ArtifactKind::of(a) == ArtifactKind::Image).collect();
-        let found = docker::images::present(&images, registry).await;
+        let is_image = |a: &&String| ArtifactKind::of(a) == ArtifactKind::Image;
+        let images: Vec<String> = artifacts.iter().filter(is_image).cloned().collect();
+        let found = docker::images::locate(&runner::docker::Docker::here(), &images, registry).await;
         let there = |artifact: &String| match ArtifactKind::of(artifact) {
             ArtifactKind::Bundle => self.artifact(artifact).exists(),
-            ArtifactKind::Image => found.contains(artifact),
+            ArtifactKind::Image => !matches!(found.get(artifact), Some(docker::images::Where::Gone)),
         };
         artifacts.iter().map(there).collect()
     }
@@ -107,7 +107,7 @@ impl Host for ThisHost {
         let mut failed = Vec::new();
         for place in Place::all(&self.keepers.data) {
             match place.load() {
-                Ok(state) if state.live.is_none() => {}
+                Ok(state) if state.is_idle() => {}
                 Ok(_) => {
                     if let Err(e) = self.keepers.ensure(&place).await {
                         failed.push(format!("{} {}: {e}", place.service, place.environment));
@@ -125,6 +125,7 @@ impl Host for ThisHost {
             if !place.folder().is_dir() {
                 continue;
             }
+            let daemons = place.load().map(|state| state.daemons()).unwrap_or_default();
             // Its own deploy may be under way; that is broken off and stopped, which takes its grace.
             match ask(&place, &Request::Stop, Duration::from_secs(60)).await {
                 Ok(Some(Answer::Stopped) | None) => {}
@@ -134,6 +135,7 @@ impl Host for ThisHost {
             for id in place.known() {
                 proc::end(None, &mark(id), Duration::from_secs(10)).await;
             }
+            docker::containers::remove_all(&daemons, &place).await;
             let folder = place.folder();
             tokio::task::spawn_blocking(move || fs::remove_dir_all(folder))
                 .await
@@ -143,6 +145,9 @@ impl Host for ThisHost {
                 })?;
         }
         let _ = fs::remove_dir(self.keepers.data.join("deploys").join(service));
+        if Place::all(&self.keepers.data).is_empty() {
+            docker::network::forget(&self.keepers.data).await;
+        }
         let caches = self.keepers.data.join("caches").join(service);
         let _ = tokio::task::spawn_blocking(move || fs::remove_dir_all(caches)).await;
         Ok(())

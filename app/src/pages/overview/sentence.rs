@@ -10,7 +10,7 @@ use domain::{
 use crate::text::words::count;
 
 fn sick(rows: &[OverviewRow]) -> Vec<&str> {
-    let ill = |r: &&OverviewRow| matches!(r.production.health.as_str(), "unhealthy" | "stopped");
+    let ill = |r: &&OverviewRow| matches!(r.production.health.as_str(), "unhealthy" | "drifted" | "stopped");
     rows.iter().filter(ill).map(|r| r.service.settings.name.as_str()).collect()
 }
 

@@ -134,12 +134,12 @@ pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView
     };
     let well = state.health == "healthy";
     let class = match state.health.as_str() {
-        "unhealthy" | "stopped" => "bad small",
+        "unhealthy" | "drifted" | "stopped" => "bad small",
         _ => "dim small",
     };
     let word = match (state.health.as_str(), &state.health_reason) {
         ("healthy", _) => "healthy".to_owned(),
-        ("unknown", _) => "health unknown".to_owned(),
+        ("unknown", None) => "health unknown".to_owned(),
         (other, Some(reason)) => format!("{other}: {reason}"),
         (other, None) => other.to_owned(),
     };

@@ -15,7 +15,7 @@ use super::{
     output::{Hear, Tail},
     process::Process,
     proxy::hold_port,
-    state::{Live, State, mark},
+    state::{Live, mark},
     supervise::{Supervisor, Waited, healthy},
     upstream::Upstream,
     version::Version,
@@ -30,7 +30,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// How long a slow reader of the deploy's log is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many versions keep their folder.
-const KEPT: usize = 3;
+pub const KEPT: usize = 3;
 
 /// Where a deploy speaks to.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Hear for Talk {
     }
 }
 
-fn short(commit: &str) -> &str {
+pub(super) fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
@@ -90,6 +90,7 @@ impl Shared {
             Ok((version, socket)) => self.switch(work, version, socket, talk).await,
             Err(end) => {
                 self.forget_version(&work).await;
+                self.sweep_soon().await;
                 end
             }
         }
@@ -123,21 +124,11 @@ impl Shared {
             Some(port) if port == work.port => None,
             _ => Some(hold_port(self.address, work.port).map_err(End::Failed)?),
         };
-        // What a keeper that died in the middle of this very deploy has left.
-        if self.place.version(work.deployment).is_dir() {
-            proc::end(None, &mark(work.deployment), GRACE).await;
-        }
-        self.unpack(work).await.map_err(End::Failed)?;
         let mut tail = Tail::new(self.place.log(work.deployment));
-        let version = Process::start(&self.place, work.deployment, &work.launch, &work.neighbours)
-            .map_err(|e| End::Failed(e.to_string()))?;
-        talk.say(format!(
-            "Starting {} on port {}: {}",
-            short(&work.launch.commit),
-            version.port,
-            work.launch.start
-        ));
-        let version = Version::Process(version);
+        let version = match work.launch.container {
+            Some(_) => self.boxed(work, talk, cancel).await?,
+            None => self.process(work, talk).await.map_err(End::Failed)?,
+        };
         let waited = healthy(&version, &work.launch, &mut tail, talk, cancel).await;
         let end = match waited {
             // Whoever asked is gone or has changed their mind: this is the last moment to listen.
@@ -165,6 +156,23 @@ impl Shared {
         Err(end)
     }
 
+    async fn process(&self, work: &DeployWork, talk: &Talk) -> Result<Version, String> {
+        // What a keeper that died in the middle of this very deploy has left.
+        if self.place.version(work.deployment).is_dir() {
+            proc::end(None, &mark(work.deployment), GRACE).await;
+        }
+        self.unpack(work).await?;
+        let process = Process::start(&self.place, work.deployment, &work.launch, &work.neighbours)
+            .map_err(|e| e.to_string())?;
+        talk.say(format!(
+            "Starting {} on port {}: {}",
+            short(&work.launch.commit),
+            process.port,
+            work.launch.start
+        ));
+        Ok(Version::Process(process))
+    }
+
     async fn switch(
         self: &Arc<Self>,
         work: DeployWork,
@@ -177,6 +185,7 @@ impl Shared {
             Err(e) => {
                 version.end(GRACE).await;
                 self.forget_version(&work).await;
+                self.sweep_soon().await;
                 return End::Failed(format!("port {} could not be opened: {e}", work.port));
             }
         };
@@ -187,13 +196,10 @@ impl Shared {
         };
         let work = Arc::new(work);
         let before = self.state().live;
-        let live = Live {
-            work: (*work).clone(),
-            since: runner::sink::now(),
-            started: Some(version.started()),
-            restarts: 0,
-        };
-        if let Err(e) = self.remember(State { live: Some(live) }).await {
+        let started = version.started();
+        let live =
+            Live { work: (*work).clone(), since: runner::sink::now(), started: Some(started), restarts: 0 };
+        if let Err(e) = self.change(|state| state.switch(live)).await {
             version.end(GRACE).await;
             // The old version was only out of sight for a moment; it never stopped serving.
             if let Some(before) = before {
@@ -202,7 +208,14 @@ impl Shared {
                 self.supervisor().replace(again);
             }
             self.forget_version(&work).await;
+            self.sweep_soon().await;
             return End::Failed(format!("the switch could not be written down, so it was not made: {e}"));
+        }
+        if let Version::Container(container) = &version {
+            let policy = work.launch.container.as_ref().map(|c| c.settings.restart).unwrap_or_default();
+            if let Err(error) = container.settle(policy).await {
+                talk.say(format!("Its restart policy could not be set; it is set later: {error}"));
+            }
         }
         let old_upstream = self.front.point(Ok(Upstream::new(version.address())));
         self.supervisor().replace(Supervisor::start(self.clone(), work.clone(), Some((version, Ok(())))));
@@ -212,6 +225,7 @@ impl Shared {
         self.link_log(work.deployment);
         talk.say(format!("Port {} now answers with {}.", work.port, short(&work.launch.commit)));
         if let Some(before) = &before {
+            let mut kept_for_return = false;
             let name = short(&before.work.launch.commit).to_owned();
             if let Some(upstream) = old_upstream {
                 self.drain(&upstream, &name, talk).await;
@@ -221,14 +235,20 @@ impl Shared {
                     if old.end(GRACE).await {
                         talk.say(format!("{name} did not end within 10 s and was killed."));
                     }
+                    kept_for_return = matches!(old, Version::Container(_));
                 }
                 None => {
                     proc::end(None, &mark(before.work.deployment), GRACE).await;
                 }
             }
-            talk.say(format!("{name} is stopped."));
+            talk.say(match kept_for_return {
+                true => format!("{name} is stopped and kept for a rollback."),
+                false => format!("{name} is stopped."),
+            });
         }
         self.prune().await;
+        self.age_out().await;
+        self.sweep_soon().await;
         End::Live
     }
 

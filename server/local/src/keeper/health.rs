@@ -2,15 +2,26 @@
 //!
 //! Refuses to guess: what is wrong is said as it was seen.
 
-use std::{net::Ipv6Addr, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::{Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 
+/// Docker takes connections for a container's port whether anybody listens inside or not, and hangs up in this time if not.
+const HANG_UP: Duration = Duration::from_millis(200);
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -21,12 +32,37 @@ pub struct Address {
     pub host: String,
     /// The port there.
     pub port: u16,
+    /// Whether somebody else takes the connections and hands them on, as Docker does.
+    #[serde(default)]
+    pub forwarded: bool,
+    /// For a container of this machine: the way when its daemon has died and forwards nothing any more.
+    #[serde(default)]
+    pub around: Option<Around>,
+}
+
+/// The way round a daemon that has died, while its container runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Around {
+    /// Where the daemon listens while it lives.
+    pub socket: PathBuf,
+    /// The service in the container's own network.
+    pub inside: SocketAddr,
+}
+
+impl Around {
+    /// Only while the daemon is away: a living one may have given the address to somebody else.
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        match UnixStream::connect(&self.socket).await {
+            Ok(_) => Err(ErrorKind::ConnectionRefused.into()),
+            Err(_) => TcpStream::connect(self.inside).await,
+        }
+    }
 }
 
 impl Address {
     /// A port of this machine.
     pub fn here(port: u16) -> Self {
-        Self { host: "127.0.0.1".into(), port }
+        Self { host: "127.0.0.1".into(), port, forwarded: false, around: None }
     }
 
     /// Connects; to whichever loopback address the service listens on, where it is this machine.
@@ -34,6 +70,10 @@ impl Address {
         let stream = match TcpStream::connect((self.host.as_str(), self.port)).await {
             Ok(stream) => stream,
             Err(e) if self.host != "127.0.0.1" => return Err(e),
+            Err(e) if self.around.is_some() => match &self.around {
+                Some(around) => around.connect().await.map_err(|_| e)?,
+                None => return Err(e),
+            },
             Err(e) => TcpStream::connect((Ipv6Addr::LOCALHOST, self.port)).await.map_err(|_| e)?,
         };
         stream.set_nodelay(true)?;
@@ -70,6 +110,14 @@ impl Ill {
     }
 }
 
+/// Whether a connection that was forwarded reached anybody.
+async fn lasts(mut stream: TcpStream) -> Result<(), Ill> {
+    match timeout(HANG_UP, stream.read(&mut [0])).await {
+        Ok(Ok(0) | Err(_)) => Err(Ill::Closed),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
+}
+
 /// Asks once.
 pub async fn check(at: &Address, path: Option<&str>) -> Result<(), Ill> {
     let stream = match timeout(PATIENCE, at.connect()).await {
@@ -77,7 +125,9 @@ pub async fn check(at: &Address, path: Option<&str>) -> Result<(), Ill> {
         Ok(Err(_)) => return Err(Ill::Closed),
         Ok(Ok(stream)) => stream,
     };
-    let Some(path) = path else { return Ok(()) };
+    let Some(path) = path else {
+        return if at.forwarded { lasts(stream).await } else { Ok(()) };
+    };
     let ask = async {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);

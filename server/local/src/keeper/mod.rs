@@ -4,11 +4,17 @@
 //! itself, the next keeper takes over the running version, or starts it again. Two keepers of one place never run at once:
 //! a lock that the kernel releases sees to it. Refuses to decide what should be live; it is told.
 
+mod boxed;
+pub mod container;
 pub mod deploy;
+mod drift;
+mod follow;
+mod gate;
 pub mod health;
 pub mod output;
 pub mod process;
 pub mod proxy;
+mod recipe;
 mod serve;
 pub mod spawn;
 pub mod state;
@@ -39,7 +45,7 @@ use self::{
     version::Version,
     wire::Report,
 };
-use crate::proc;
+use crate::{docker::containers, proc};
 
 /// What a keeper is told at its start: `seamless keeper --data D --service S --environment E [--address A]`.
 #[derive(Debug, Clone)]
@@ -65,6 +71,10 @@ pub struct Shared {
     listening: Mutex<Option<(u16, CancellationToken)>>,
     /// Why the stable port is not open although it should be.
     blocked: Mutex<Option<String>>,
+    /// The stable port on the containers' network.
+    gate: Mutex<Option<gate::Gate>>,
+    /// One change of the state at a time.
+    writing: tokio::sync::Mutex<()>,
     /// One deploy, or stop, at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
     /// Everything is to end.
@@ -86,6 +96,8 @@ impl Shared {
             supervisor: Mutex::default(),
             listening: Mutex::default(),
             blocked: Mutex::default(),
+            gate: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
             turn: Arc::default(),
             closing: CancellationToken::new(),
         })
@@ -111,9 +123,14 @@ impl Shared {
         if let Some((_, before)) = lock(&self.listening).replace((port, stop)) {
             before.cancel();
         }
+        self.tend_gate();
     }
 
-    async fn remember(&self, state: State) -> std::io::Result<()> {
+    /// Changes what is remembered; one change at a time, each on top of the one before.
+    async fn change(&self, change: impl FnOnce(&mut State)) -> std::io::Result<()> {
+        let _one = self.writing.lock().await;
+        let mut state = self.state();
+        change(&mut state);
         let (place, copy) = (self.place.clone(), state.clone());
         tokio::task::spawn_blocking(move || place.save(&copy)).await.map_err(std::io::Error::other)??;
         *lock(&self.state) = state;
@@ -121,18 +138,14 @@ impl Shared {
     }
 
     /// Writes down what changed about the live version; a full disk must not take the service down.
-    async fn note(&self, change: impl FnOnce(&mut state::Live)) {
-        let mut state = self.state();
-        if let Some(live) = state.live.as_mut() {
-            change(live);
-            if let Err(error) = self.remember(state).await {
-                tracing::error!(%error, "the state could not be written");
-            }
+    async fn note(&self, change: impl FnMut(&mut state::Live)) {
+        if let Err(error) = self.change(|state| state.live.as_mut().into_iter().for_each(change)).await {
+            tracing::error!(%error, "the state could not be written");
         }
     }
 
     async fn remember_started(&self, started: Started) {
-        self.note(|live| live.started = Some(started)).await;
+        self.note(|live| live.started = Some(started.clone())).await;
     }
 
     async fn count_restart(&self) {
@@ -187,6 +200,10 @@ impl Shared {
             if Some(id) != current && !strays.is_empty() {
                 tracing::warn!(deployment = %id, "ends what an earlier keeper was about to stop");
                 stray.push(id);
+            } else if Some(id) == current && live.as_ref().is_some_and(|l| l.work.launch.container.is_some())
+            {
+                // Whoever follows a container's log for a keeper that is gone: it is followed anew.
+                strays.iter().for_each(|s| s.signal(rustix::process::Signal::KILL));
             } else if let Some(serving) = process.filter(|p| Some(id) == current && p.lives()) {
                 // Started and never written down, because the keeper died in between.
                 let ours = proc::families(&[serving]);
@@ -197,16 +214,18 @@ impl Shared {
             }
         }
         self.place.remove_unfinished();
+        let shared = self.clone();
         tokio::spawn(async move {
             futures::future::join_all(
                 stray.into_iter().map(async |id| proc::end(None, &mark(id), GRACE).await),
             )
             .await;
+            shared.sweep_soon().await;
             drop(turn);
         });
         let Some(live) = live else { return };
         let work = Arc::new(live.work);
-        let adopted = started.and_then(|started| Version::adopt(work.deployment, &started));
+        let adopted = started.and_then(|started| Version::adopt(&self.place, work.deployment, &started));
         let running = match adopted {
             Some(version) => {
                 tracing::info!(started = ?version.started(), "takes over the running version");
@@ -262,18 +281,26 @@ impl Shared {
     async fn close(&self, forget: bool) {
         self.closing.cancel();
         let _turn = self.turn.lock().await;
-        if forget && let Err(error) = self.remember(State::default()).await {
+        let daemons = self.state().daemons();
+        if forget && let Err(error) = self.change(|state| *state = State::default()).await {
             tracing::error!(%error, "the state could not be written");
         }
         self.front.point(Err("It has been stopped.".into()));
         if let Some((_, stop)) = lock(&self.listening).take() {
             stop.cancel();
         }
+        lock(&self.gate).take();
         let watching = self.supervisor().take();
         if let Some(supervisor) = watching
             && let Some(version) = supervisor.hand_over().await
         {
-            version.end(GRACE).await;
+            // A container belongs to its daemon, which also ends it when the machine goes down.
+            if forget || matches!(version, Version::Process(_)) {
+                version.end(GRACE).await;
+            }
+        }
+        if forget {
+            containers::remove_all(&daemons, &self.place).await;
         }
     }
 }

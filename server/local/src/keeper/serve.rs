@@ -22,6 +22,8 @@ use super::{
 
 /// A keeper that nobody asks anything and that keeps nothing ends after this.
 const BORED: Duration = Duration::from_secs(20);
+/// How often the containers' network is looked for.
+const GATES: Duration = Duration::from_secs(5);
 /// How many lines wait for a deployer who reads slowly.
 const BACKLOG: usize = 2_000;
 
@@ -50,6 +52,8 @@ pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {
 
     let talks = TaskTracker::new();
     let over = CancellationToken::new();
+    let mut gates = tokio::time::interval(GATES);
+    gates.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -58,9 +62,10 @@ pub async fn run(shared: Arc<Shared>) -> anyhow::Result<()> {
                 }
             }
             () = over.cancelled() => break,
+            _ = gates.tick() => shared.tend_gate(),
             _ = terminate.recv() => { shared.close(false).await; break }
             _ = interrupt.recv() => { shared.close(false).await; break }
-            () = tokio::time::sleep(BORED), if talks.is_empty() && shared.state().live.is_none() => break,
+            () = tokio::time::sleep(BORED), if talks.is_empty() && shared.state().is_idle() => break,
         }
     }
     talks.close();
@@ -83,7 +88,10 @@ fn more_files() {
 async fn talk(shared: Arc<Shared>, stream: UnixStream, over: CancellationToken) {
     let mut line = Line::new(stream);
     let answer = match line.hear::<Request>().await {
-        Ok(Some(Request::Status)) => Answer::Status(shared.report()),
+        Ok(Some(Request::Status)) => {
+            shared.tend_gate();
+            Answer::Status(shared.report())
+        }
         Ok(Some(Request::Stop)) => {
             shared.close(true).await;
             over.cancel();
@@ -126,7 +134,7 @@ async fn deploy(
     let talk = Talk::new(say);
     let end = shared.deploy(work, &talk, &cancel).await;
     tracing::info!(?end, "a deploy is over");
-    let nothing_live = shared.state().live.is_none() && end != End::Live;
+    let nothing_live = shared.state().is_idle() && end != End::Live;
     // A listener who does not read must not keep the keeper.
     let last = async { tokio::join!(talk.end(end), speaking) };
     let _ = tokio::time::timeout(Duration::from_secs(10), last).await;

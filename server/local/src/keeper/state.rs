@@ -3,6 +3,7 @@
 //! Refuses to leave a half-written state: it is written beside and renamed, for the owner's eyes only.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::{
@@ -16,7 +17,8 @@ use domain::{DeploymentId, EnvironmentName, Timestamp, protocol::DeployWork};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::proc::Identity;
+use super::health::Address;
+use crate::{docker::Daemon, proc::Identity};
 
 /// The folder of one service in one environment.
 #[derive(Debug, Clone)]
@@ -190,6 +192,36 @@ impl Place {
 pub struct State {
     /// What should run.
     pub live: Option<Live>,
+    /// Containers that were live before, stopped, newest first.
+    #[serde(default)]
+    pub kept: Vec<Boxed>,
+    /// Where a container is being made, or what was made and did not become live is still to be removed.
+    #[serde(default)]
+    pub making: Option<Daemon>,
+}
+
+impl State {
+    /// Every daemon that has, or may have, a container of this place.
+    pub fn daemons(&self) -> BTreeSet<Daemon> {
+        let live = self.live.as_ref().and_then(|live| live.started.as_ref()?.container());
+        live.into_iter().chain(&self.kept).map(|boxed| &boxed.daemon).chain(&self.making).cloned().collect()
+    }
+
+    /// Another version is live. Its predecessor comes first among what is kept; what is live again is kept no more.
+    pub fn switch(&mut self, live: Live) {
+        let container = |live: &Live| live.started.as_ref().and_then(Started::container).cloned();
+        let now = container(&live);
+        let was = self.live.replace(live).as_ref().and_then(container);
+        let kept = was.into_iter().chain(std::mem::take(&mut self.kept));
+        self.kept =
+            kept.filter(|old| now.as_ref().is_none_or(|now| now.container != old.container)).collect();
+        self.making = None;
+    }
+
+    /// Whether somebody must still see to something.
+    pub fn is_idle(&self) -> bool {
+        self.live.is_none() && self.making.is_none()
+    }
 }
 
 /// The version that should run.
@@ -217,6 +249,8 @@ pub enum Started {
         /// What it got as `PORT`.
         port: u16,
     },
+    /// A container.
+    Container(Box<Boxed>),
 }
 
 impl Started {
@@ -224,8 +258,36 @@ impl Started {
     pub fn process(&self) -> Option<Identity> {
         match self {
             Started::Process { id, .. } => Some(*id),
+            Started::Container(_) => None,
         }
     }
+
+    /// The container, where it is one.
+    pub fn container(&self) -> Option<&Boxed> {
+        match self {
+            Started::Process { .. } => None,
+            Started::Container(boxed) => Some(boxed),
+        }
+    }
+}
+
+/// A container of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boxed {
+    /// Its id, all of it.
+    pub container: String,
+    /// Its name, for people.
+    pub name: String,
+    /// Whose it is.
+    pub daemon: Daemon,
+    /// Where it answers.
+    pub address: Address,
+    /// The port on which the service listens inside.
+    pub inside: u16,
+    /// The ports that its image exposes.
+    pub exposed: Vec<u16>,
+    /// Identity of everything it was made with.
+    pub config: String,
 }
 
 /// What the processes of a deployment carry in their environment.

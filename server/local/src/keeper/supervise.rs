@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shared,
+    Shared, container, drift,
     health::{Ill, check},
     output::{Hear, LONGEST, Tail, turn_over},
     process::Process,
@@ -27,7 +27,7 @@ use super::{
 use crate::proc;
 
 /// How often health is asked after.
-const PULSE: Duration = Duration::from_secs(5);
+pub const PULSE: Duration = Duration::from_secs(5);
 /// The first pause before a new start; it doubles up to [`LONG`].
 const SHORT: Duration = Duration::from_secs(1);
 /// The longest pause.
@@ -38,7 +38,7 @@ const STEADY: Duration = Duration::from_secs(60);
 /// What the supervisor sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// `healthy`, `unhealthy` or `stopped`.
+    /// `healthy`, `unhealthy`, `drifted`, `unknown` or `stopped`.
     pub health: &'static str,
     /// Why it is not healthy.
     pub reason: Option<String>,
@@ -63,7 +63,12 @@ impl Supervisor {
     ) -> Self {
         let stop = CancellationToken::new();
         let first = match &running {
-            Some((version, health)) => judge(&work.launch, version, health.clone()),
+            Some((version, Ok(()))) => Seen::healthy(version.started()),
+            Some((version, Err(_))) => Seen {
+                health: "unhealthy",
+                reason: Some("it did not answer at once".into()),
+                started: Some(version.started()),
+            },
             None => Seen { health: "stopped", reason: Some("it is being started".into()), started: None },
         };
         let (tell, seen) = watch::channel(first);
@@ -89,23 +94,44 @@ impl Supervisor {
     }
 }
 
-fn judge(launch: &Launch, version: &Version, health: Result<(), Ill>) -> Seen {
-    let started = Some(version.started());
-    match health {
-        Ok(()) => Seen { health: "healthy", reason: None, started },
-        Err(ill) => Seen { health: "unhealthy", reason: Some(version.ill(launch, &ill, None)), started },
+impl Seen {
+    /// All is well.
+    pub fn healthy(started: Started) -> Self {
+        Self { health: "healthy", reason: None, started: Some(started) }
+    }
+
+    /// It runs but is not well.
+    pub fn unhealthy(why: String, started: Started) -> Self {
+        Self { health: "unhealthy", reason: Some(why), started: Some(started) }
     }
 }
 
-struct Watcher {
-    shared: Arc<Shared>,
-    work: Arc<DeployWork>,
-    tell: watch::Sender<Seen>,
-    stop: CancellationToken,
+/// How a version is, from how it answered.
+async fn judge(launch: &Launch, version: &Version, health: Result<(), Ill>) -> Seen {
+    match health {
+        Ok(()) => Seen::healthy(version.started()),
+        Err(ill) => Seen::unhealthy(version.ill(launch, &ill, None).await, version.started()),
+    }
+}
+
+/// What a supervisor's task holds.
+pub struct Watcher {
+    /// The keeper.
+    pub shared: Arc<Shared>,
+    /// What should run.
+    pub work: Arc<DeployWork>,
+    /// Where what is seen is told.
+    pub tell: watch::Sender<Seen>,
+    /// The watch is over.
+    pub stop: CancellationToken,
 }
 
 impl Watcher {
     async fn watch(self, mut running: Option<Version>) -> Option<Version> {
+        // A container's daemon starts it again; all there is to do is to look.
+        if self.work.launch.container.is_some() {
+            return drift::watch(&self, running).await;
+        }
         let mut pause = SHORT;
         loop {
             let version = match running.take() {
@@ -163,16 +189,26 @@ impl Watcher {
         loop {
             sleep(PULSE).await;
             let health = check(&version.address(), self.work.launch.health_path.as_deref()).await;
-            let seen = judge(&self.work.launch, version, health);
-            self.tell.send_if_modified(|last| {
-                let other = *last != seen;
-                *last = seen;
-                other
-            });
-            for log in [self.shared.place.log(self.work.deployment), self.shared.place.keeper_log()] {
-                if let Err(error) = turn_over(&log, LONGEST) {
-                    tracing::warn!(%error, log = %log.display(), "a log could not be turned over");
-                }
+            let seen = judge(&self.work.launch, version, health).await;
+            self.see(seen);
+            self.turn_over();
+        }
+    }
+
+    /// Tells what is seen, when it is something else than before.
+    pub fn see(&self, seen: Seen) {
+        self.tell.send_if_modified(|last| {
+            let other = *last != seen;
+            *last = seen;
+            other
+        });
+    }
+
+    /// Keeps the logs short.
+    pub fn turn_over(&self) {
+        for log in [self.shared.place.log(self.work.deployment), self.shared.place.keeper_log()] {
+            if let Err(error) = turn_over(&log, LONGEST) {
+                tracing::warn!(%error, log = %log.display(), "a log could not be turned over");
             }
         }
     }
@@ -194,7 +230,7 @@ impl Watcher {
         match healthy(&version, &work.launch, &mut tail, &(), &self.stop).await {
             Waited::Healthy => {
                 self.shared.front.point(Ok(Upstream::new(version.address())));
-                self.tell.send_replace(judge(&work.launch, &version, Ok(())));
+                self.tell.send_replace(Seen::healthy(version.started()));
                 Ok(version)
             }
             Waited::Cancelled => Err(BringUp::Stopped(Some(version))),
@@ -222,7 +258,8 @@ pub enum Waited {
     Cancelled,
 }
 
-fn words(what: &str, last: Option<&str>) -> String {
+/// What happened, with its last words.
+pub fn words(what: &str, last: Option<&str>) -> String {
     match last {
         Some(last) => format!("{what}: {last}"),
         None => format!("{what}; it printed nothing"),
@@ -257,7 +294,13 @@ pub async fn healthy(
             exit = version.ended() => {
                 ear.hear(tail.look(true)).await;
                 let mut why = words(&format!("{exit} before it was healthy"), tail.last());
-                if exit == super::version::Exit::Code(0) {
+                let advice = match launch.container {
+                    Some(_) => container::advice(launch, exit, tail.last()),
+                    None => None,
+                };
+                if let Some(advice) = advice {
+                    why = format!("{advice} ({why})");
+                } else if exit == super::version::Exit::Code(0) {
                     why.push_str(" (the start command must stay in the foreground)");
                 }
                 return Waited::Failed(why);
@@ -270,7 +313,7 @@ pub async fn healthy(
             () = sleep_until(deadline) => {
                 ear.hear(tail.look(true)).await;
                 let ill = ill.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let why = version.ill(launch, &ill, Some(seconds.into()));
+                let why = version.ill(launch, &ill, Some(seconds.into())).await;
                 return Waited::Failed(match tail.last() {
                     Some(last) => format!("{why}; its last line: {last}"),
                     None => why,

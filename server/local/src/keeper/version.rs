@@ -7,10 +7,12 @@ use std::{fmt, time::Duration};
 use domain::{DeploymentId, protocol::Launch};
 
 use super::{
+    container::Container,
     health::{Address, Ill},
     process::Process,
-    state::Started,
+    state::{Place, Started, mark},
 };
+use crate::docker::containers;
 
 /// How a version ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +37,23 @@ impl fmt::Display for Exit {
 }
 
 /// A running version.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Version {
     /// A process of this machine.
     Process(Process),
+    /// A container.
+    Container(Container),
 }
 
 impl Version {
     /// Takes over what an earlier keeper started; `None` when it is gone or is somebody else by now.
-    pub fn adopt(deployment: DeploymentId, started: &Started) -> Option<Self> {
+    pub fn adopt(place: &Place, deployment: DeploymentId, started: &Started) -> Option<Self> {
         match started {
             Started::Process { id, port } => Process::adopt(deployment, *id, *port).map(Version::Process),
+            Started::Container(boxed) => {
+                let log = place.log(deployment);
+                Some(Version::Container(Container::adopt(boxed.clone(), &mark(deployment), log)))
+            }
         }
     }
 
@@ -53,6 +61,7 @@ impl Version {
     pub fn started(&self) -> Started {
         match self {
             Version::Process(process) => Started::Process { id: process.id, port: process.port },
+            Version::Container(container) => Started::Container(container.boxed.clone()),
         }
     }
 
@@ -60,6 +69,7 @@ impl Version {
     pub fn address(&self) -> Address {
         match self {
             Version::Process(process) => Address::here(process.port),
+            Version::Container(container) => container.boxed.address.clone(),
         }
     }
 
@@ -67,18 +77,26 @@ impl Version {
     pub async fn ended(&self) -> Exit {
         match self {
             Version::Process(process) => process.ended().await,
+            Version::Container(container) => container.ended().await,
         }
     }
 
-    /// Ends it with everything it started: SIGTERM, the grace, SIGKILL. True when it had to kill.
+    /// Ends it with everything it started: SIGTERM, the grace, SIGKILL. True when it had to kill. A container stays, stopped.
     pub async fn end(&self, grace: Duration) -> bool {
         match self {
             Version::Process(process) => process.end(grace).await,
+            Version::Container(container) => {
+                let parked = containers::park(&container.docker, &container.boxed.container, grace).await;
+                // What the daemon did not do now it does when whoever sweeps comes by.
+                parked
+                    .inspect_err(|error| tracing::warn!(%error, "a container was not stopped"))
+                    .unwrap_or(false)
+            }
         }
     }
 
     /// Why it is not healthy, in words; `seconds` is for how long it was not.
-    pub fn ill(&self, launch: &Launch, ill: &Ill, seconds: Option<u64>) -> String {
+    pub async fn ill(&self, launch: &Launch, ill: &Ill, seconds: Option<u64>) -> String {
         match self {
             Version::Process(process) => {
                 let mut why = ill.words(launch.health_path.as_deref(), process.port, seconds);
@@ -87,6 +105,7 @@ impl Version {
                 }
                 why
             }
+            Version::Container(container) => container.ill(launch, ill, seconds).await,
         }
     }
 }

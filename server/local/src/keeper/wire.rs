@@ -67,7 +67,7 @@ pub enum End {
 pub struct Report {
     /// The live deployment.
     pub deployment: Option<DeploymentId>,
-    /// `healthy`, `unhealthy`, `stopped` or `none`.
+    /// `healthy`, `unhealthy`, `drifted`, `unknown`, `stopped` or `none`.
     pub health: String,
     /// Why it is not healthy.
     pub reason: Option<String>,

@@ -6,6 +6,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod boxes;
+mod containers;
+mod daemons;
 mod hosting;
 mod keepers;
 mod proxying;
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
     trials.extend(proxying::trials());
     trials.extend(keepers::trials());
     trials.extend(hosting::trials());
+    trials.extend(containers::trials());
+    trials.extend(daemons::trials());
     trials.extend(runners::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

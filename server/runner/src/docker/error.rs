@@ -53,6 +53,7 @@ impl DockerError {
         let any = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
         if any(&[
             "cannot connect to the docker daemon",
+            "failed to connect to the docker api",
             "is the docker daemon running",
             "error during connect",
             "docker.sock: connect",
@@ -77,7 +78,8 @@ impl DockerError {
             "no such network",
             "manifest unknown",
             "not found: manifest",
-        ]) {
+        ]) || (text.contains("network ") && text.trim_end().ends_with(" not found"))
+        {
             DockerError::Missing(said)
         } else if any(&[
             "failed to do request",
@@ -118,6 +120,7 @@ mod tests {
         assert!(
             matches!(read("Error response from daemon: No such image: a:b"), DockerError::Missing(said) if said == "No such image: a:b")
         );
+        assert!(matches!(read("Error response from daemon: network a-b not found"), DockerError::Missing(_)));
         assert!(matches!(
             read("docker: 'buildx' is not a docker command.\nSee 'docker --help'"),
             DockerError::NoPlugin(_)

@@ -6,6 +6,8 @@
 mod call;
 mod error;
 pub mod labels;
+mod login;
 
 pub use call::{DAEMON, Docker, Output};
 pub use error::DockerError;
+pub use login::{LoggedIn, host as registry_host};
