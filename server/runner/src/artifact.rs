@@ -65,9 +65,18 @@ pub fn path(artifacts: &Path, digest: &str) -> PathBuf {
 }
 
 /// Hashes what passes through to the writer below.
-struct Hashing<T> {
+pub(crate) struct Hashing<T> {
     inner: T,
     digest: Sha256,
+}
+
+impl Hashing<io::Sink> {
+    /// The SHA-256 of everything that can be read.
+    pub fn digest_of(mut from: impl Read) -> io::Result<impl AsRef<[u8]>> {
+        let mut hashing = Hashing { inner: io::sink(), digest: Sha256::new() };
+        io::copy(&mut from, &mut hashing)?;
+        Ok(hashing.digest.finalize())
+    }
 }
 
 impl<T: Write> Write for Hashing<T> {

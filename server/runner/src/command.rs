@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::view::Stream;
+use domain::view::{ErrorLine, Stream};
 use tokio::{
     io::AsyncRead,
     process::{Child, Command},
@@ -24,6 +24,20 @@ use crate::{
     sink::LogSink,
     tree,
 };
+
+/// Looks at each line of a child's output as it goes by.
+pub(crate) trait Watch: Send + 'static {
+    /// A line goes by, with its number in the log.
+    fn see(&mut self, stream: Stream, seq: u64, text: &str);
+}
+
+/// What looks, shared between the two pipes.
+pub(crate) type Shared<W> = Arc<Mutex<W>>;
+
+/// The one that looked, whatever happened meanwhile.
+pub(crate) fn seen<W>(watch: &Shared<W>) -> std::sync::MutexGuard<'_, W> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How long what a command left behind may take to end by itself: `tee` still writes when the shell is gone.
 const LINGER: Duration = Duration::from_millis(500);
@@ -52,31 +66,48 @@ pub(crate) async fn run(
     let mut child =
         spawn(stage, folder, command, extra).map_err(|e| cannot("start a shell in", folder, &e))?;
     let judge = Arc::new(Mutex::new(Judge::default()));
+    let status = follow(stage, &mut child, &judge, leftovers)
+        .await
+        .map_err(|e| cannot("wait for a shell in", folder, &e))?;
+    match status {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => Err(seen(&judge).failure(command, status, "on this machine")),
+        None => Err(was_ended(command, seen(&judge).verdict())),
+    }
+}
+
+/// The failure of a command that the stage's end ended.
+pub(crate) fn was_ended(command: &str, error: Option<ErrorLine>) -> Failure {
+    Failure { reason: format!("{} was ended", short(command)), error }
+}
+
+/// Takes in a child's output until it has ended; none when the stage had to end first, and the child with it.
+pub(crate) async fn follow<W: Watch>(
+    stage: &Context,
+    child: &mut Child,
+    watch: &Shared<W>,
+    leftovers: Leftovers,
+) -> std::io::Result<Option<ExitStatus>> {
     let mut pumps = JoinSet::new();
     if let Some(pipe) = child.stdout.take() {
-        pumps.spawn(pump(stage.log.clone(), Stream::Stdout, pipe, judge.clone()));
+        pumps.spawn(pump(stage.log.clone(), Stream::Stdout, pipe, watch.clone()));
     }
     if let Some(pipe) = child.stderr.take() {
-        pumps.spawn(pump(stage.log.clone(), Stream::Stderr, pipe, judge.clone()));
+        pumps.spawn(pump(stage.log.clone(), Stream::Stderr, pipe, watch.clone()));
     }
     let status = tokio::select! {
-        status = child.wait() => status,
+        status = child.wait() => status?,
         () = stage.ending.ended() => {
-            cut(stage, &mut child, &mut pumps).await;
-            let error = judge.lock().unwrap_or_else(PoisonError::into_inner).verdict();
-            return Err(Failure { reason: format!("{} was ended", short(command)), error });
+            cut(stage, child, &mut pumps).await;
+            return Ok(None);
         }
     };
-    let status: ExitStatus = status.map_err(|e| cannot("wait for a shell in", folder, &e))?;
     match leftovers {
         Leftovers::End => clear(stage, &mut pumps).await,
         // Somebody may hold the pipe who is not to be ended yet; what the command itself printed is long there.
         Leftovers::Leave => drop(timeout(2 * LINGER, drain(&mut pumps)).await),
     }
-    if status.success() {
-        return Ok(());
-    }
-    Err(judge.lock().unwrap_or_else(PoisonError::into_inner).failure(command, status))
+    Ok(Some(status))
 }
 
 fn spawn(
@@ -99,8 +130,8 @@ fn spawn(
         .spawn()
 }
 
-async fn pump(log: LogSink, stream: Stream, pipe: impl AsyncRead + Unpin, judge: Arc<Mutex<Judge>>) {
-    let see = |seq, text: &str| judge.lock().unwrap_or_else(PoisonError::into_inner).see(stream, seq, text);
+async fn pump<W: Watch>(log: LogSink, stream: Stream, pipe: impl AsyncRead + Unpin, watch: Shared<W>) {
+    let see = |seq, text: &str| seen(&watch).see(stream, seq, text);
     if let Err(error) = log.copy_seen(stream, pipe, see).await {
         log.system(format!("the rest of its output could not be read: {error}"));
     }

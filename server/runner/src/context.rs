@@ -33,14 +33,21 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The environment of a command: stated here in full; nothing else of the runner's own is passed on.
+    /// The environment of a command on this machine: stated in full; nothing else of the runner's own is passed on.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let (job, caches) = (&self.job, self.data.caches(&self.job.service));
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/local/bin:/usr/bin:/bin".into());
+        let mut all = vec![("PATH".to_owned(), path)];
+        all.extend(toolchains());
+        all.extend(self.stated());
+        all
+    }
+
+    /// What of it holds wherever the command runs. In an image it is all there is besides the image's own.
+    pub fn stated(&self) -> Vec<(String, String)> {
+        let (job, caches) = (&self.job, self.data.caches(&self.job.service));
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut all: Vec<(String, String)> = [
-            ("PATH", path),
-            ("HOME", text(caches.join("home"))),
+            ("HOME", text(self.home())),
             ("TMPDIR", text(self.temporary())),
             ("LANG", "C.UTF-8".into()),
             ("TERM", "dumb".into()),
@@ -58,7 +65,6 @@ impl Context {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        all.extend(toolchains());
         all.extend(pairs(&job.variables));
         all.push((crate::tree::COOKIE.to_owned(), self.tree.cookie().to_owned()));
         all
@@ -66,11 +72,21 @@ impl Context {
 
     /// Makes the folders that the environment names.
     pub fn make_folders(&self) -> Result<(), Failure> {
-        let caches = self.data.caches(&self.job.service);
-        for folder in [caches.join("home"), caches.join("shared"), self.temporary()] {
+        for folder in self.writable() {
             std::fs::create_dir_all(&folder).map_err(|e| cannot("make", &folder, &e))?;
         }
         Ok(())
+    }
+
+    /// The folders that a command may write to besides its workspace.
+    pub fn writable(&self) -> [PathBuf; 3] {
+        let caches = self.data.caches(&self.job.service);
+        [self.home(), caches.join("shared"), self.temporary()]
+    }
+
+    /// The HOME of commands: what tools keep there serves later runs of this service too.
+    pub fn home(&self) -> PathBuf {
+        self.data.caches(&self.job.service).join("home")
     }
 
     fn temporary(&self) -> PathBuf {

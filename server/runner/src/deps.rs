@@ -52,14 +52,20 @@ pub(crate) struct Keep {
     store: PathBuf,
 }
 
-/// Puts the dependencies of the same lockfile into the workspace, if they were kept.
-pub(crate) async fn restore(stage: &Context, folder: &Path, command: &str) -> Option<Keep> {
+/// Puts the dependencies of the same lockfile into the workspace, if they were kept; `image` is the one that they are for.
+pub(crate) async fn restore(
+    stage: &Context,
+    folder: &Path,
+    command: &str,
+    image: Option<&str>,
+) -> Option<Keep> {
     let kind = KINDS.iter().find(|k| folder.join(k.lockfile).is_file())?;
     if kind.starts_over.iter().any(|s| command.contains(s)) || folder.join(kind.folder).exists() {
         return None;
     }
     let lock = fs::read(folder.join(kind.lockfile)).ok()?;
-    let key = key(&[kind.lockfile.as_bytes(), &lock, command.as_bytes(), &fingerprint(kind.tool)]);
+    let programs = image.map_or_else(|| fingerprint(kind.tool), |image| image.as_bytes().to_vec());
+    let key = key(&[kind.lockfile.as_bytes(), &lock, command.as_bytes(), &programs]);
     let store = stage.data.caches(&stage.job.service).join("deps").join(key);
     if !store.is_dir() {
         return Some(Keep { folder: kind.folder, store });

@@ -7,6 +7,8 @@ use std::{borrow::Cow, os::unix::process::ExitStatusExt, sync::OnceLock};
 use aho_corasick::AhoCorasick;
 use domain::view::{ErrorLine, Stream};
 
+use crate::command::Watch;
+
 /// Longest text of an error line.
 const LONGEST: usize = 500;
 /// Of a long line only the beginning is looked at.
@@ -40,9 +42,8 @@ pub(crate) struct Judge {
     missing: Option<String>,
 }
 
-impl Judge {
-    /// A line goes by.
-    pub fn see(&mut self, stream: Stream, seq: u64, text: &str) {
+impl Watch for Judge {
+    fn see(&mut self, stream: Stream, seq: u64, text: &str) {
         let text = strip_colours(&text[..text.floor_char_boundary(LOOKED_AT)]);
         let trimmed = text.trim();
         if trimmed.is_empty() {
@@ -57,7 +58,9 @@ impl Judge {
         last.text.clear();
         last.text.push_str(&trimmed[..trimmed.floor_char_boundary(LONGEST)]);
     }
+}
 
+impl Judge {
     fn look_at(&mut self, seq: u64, text: &str, trimmed: &str) {
         self.no_space |= trimmed.contains("No space left on device") || trimmed.contains("ENOSPC");
         if self.missing.is_none() {
@@ -83,8 +86,13 @@ impl Judge {
         best.or(self.last_stderr.as_ref()).or(self.last.as_ref()).cloned()
     }
 
-    /// What a command's exit means.
-    pub fn failure(&self, command: &str, status: std::process::ExitStatus) -> Failure {
+    /// Whether something could not be written for want of space.
+    pub fn no_space(&self) -> bool {
+        self.no_space
+    }
+
+    /// What a command's exit means; `place` says where programs were looked for, as in `on this machine`.
+    pub fn failure(&self, command: &str, status: std::process::ExitStatus, place: &str) -> Failure {
         let name = short(command);
         let reason = match (status.code(), status.signal()) {
             _ if self.no_space => {
@@ -92,9 +100,9 @@ impl Judge {
             }
             (Some(127), _) => match &self.missing {
                 Some(missing) => {
-                    format!("not found: `{missing}` does not exist on this machine ({name} exited with 127)")
+                    format!("not found: `{missing}` does not exist {place} ({name} exited with 127)")
                 }
-                None => format!("not found: {name} names a command that does not exist on this machine"),
+                None => format!("not found: {name} names a command that does not exist {place}"),
             },
             (Some(126), _) => format!("{name} cannot be run: it is not an executable file (exited with 126)"),
             (Some(code @ 129..=192), _) => {
@@ -287,7 +295,9 @@ mod tests {
     #[test]
     fn exits_in_words() {
         let mut judge = Judge::default();
-        let reason = |judge: &Judge, raw: i32| judge.failure("npm test", ExitStatus::from_raw(raw)).reason;
+        let reason = |judge: &Judge, raw: i32| {
+            judge.failure("npm test", ExitStatus::from_raw(raw), "on this machine").reason
+        };
         assert_eq!(reason(&judge, 1 << 8), "`npm test` exited with 1");
         assert_eq!(reason(&judge, 9), "`npm test` was killed by signal 9, SIGKILL: perhaps out of memory");
         judge.see(Stream::Stderr, 0, "sh: 1: npm: not found");

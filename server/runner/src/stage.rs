@@ -4,7 +4,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use domain::protocol::{Credentials, Finish, Job, JobVariable, Outcome, Outputs, Work};
+use domain::protocol::{Credentials, DeployWork, Finish, Job, JobVariable, Outcome, Outputs, Work};
 use futures::FutureExt;
 use tokio::{
     task::JoinSet,
@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     client::{CallError, Client},
     context::{Context, cannot},
+    docker::{Docker, labels, leftovers},
     ending::{Cause, Ending},
     mask::Masks,
     paths::Data,
@@ -71,7 +72,7 @@ pub async fn attempt(
     let folder = data.stage(credentials.stage, credentials.attempt);
     let spool = folder.join("spool");
     let known = secrets(&job).map(|v| v.value.as_str()).filter(|v| Masks::maskable(v));
-    let masks = Masks::new(known.chain(password(&job)));
+    let masks = Masks::new(known.chain(passwords(&job)).chain(lines(&job)));
     let log = match std::fs::create_dir_all(&folder).and_then(|()| LogSink::open(&spool, masks)) {
         Ok(log) => log,
         Err(error) => {
@@ -110,6 +111,14 @@ pub async fn attempt(
         // A deploy that ended by itself leaves nothing but what it deployed.
         (None, Work::Deploy(_)) => {}
         (None, _) => drop(stage.tree.end(Duration::from_secs(2)).await),
+    }
+
+    if result.is_err() && may_have_containers(&stage.job) {
+        let instance = labels::instance(stage.data.root());
+        // One that cannot be removed now is removed by the server's sweep.
+        if let Err(error) = leftovers::remove(&Docker::here(), &instance, stage.tree.cookie()).await {
+            tracing::warn!(%error, "containers of this stage could not be removed");
+        }
     }
 
     if ending.cause() == Some(Cause::Fenced) {
@@ -189,6 +198,15 @@ fn failed(failure: Failure, ending: &Ending, job: &Job, lines: u64) -> Finish {
     Finish { outcome, reason: Some(reason), error, lines, outputs: Outputs::default() }
 }
 
+/// Whether this stage starts containers that must not outlive it.
+fn may_have_containers(job: &Job) -> bool {
+    match &job.work {
+        Work::Deploy(_) => false,
+        Work::Integrate { candidate, .. } => candidate.container.is_some(),
+        _ => job.toolchain.is_some(),
+    }
+}
+
 /// Every secret that may turn up in this stage's log.
 fn secrets(job: &Job) -> impl Iterator<Item = &JobVariable> {
     let launches: Vec<_> = match &job.work {
@@ -202,12 +220,40 @@ fn secrets(job: &Job) -> impl Iterator<Item = &JobVariable> {
     job.variables.iter().chain(theirs).filter(|v| v.secret && !v.value.is_empty())
 }
 
-/// The password within a repository's address.
-fn password(job: &Job) -> Option<&str> {
-    let Work::Prepare { repository, .. } = &job.work else { return None };
-    let (_, rest) = repository.split_once("://")?;
+/// Lines of secrets that have several, where others put something before each line, as BuildKit and Compose do: there the
+/// whole never stands in one piece.
+fn lines(job: &Job) -> impl Iterator<Item = &str> {
+    let prefixed = match &job.work {
+        Work::Build { image, .. } => image.is_some(),
+        Work::Integrate { candidate, .. } => candidate.container.is_some(),
+        _ => false,
+    };
+    let secrets = secrets(job).filter(move |secret| prefixed && secret.value.contains('\n'));
+    secrets.flat_map(|secret| secret.value.lines()).filter(|line| Masks::maskable(line))
+}
+
+/// Passwords that are no variables: the one within a repository's address, and the registry's.
+fn passwords(job: &Job) -> impl Iterator<Item = &str> {
+    let registry = match &job.work {
+        Work::Build { image, .. } => image.as_ref().and_then(|image| image.registry.as_ref()),
+        Work::Integrate { candidate: launch, .. } | Work::Deploy(DeployWork { launch, .. }) => {
+            launch.container.as_ref().and_then(|container| container.registry.as_ref())
+        }
+        _ => None,
+    };
+    let registry = registry.and_then(|registry| registry.password.as_deref());
+    within_address(job).into_iter().chain(registry).filter(|password| Masks::maskable(password))
+}
+
+fn within_address(job: &Job) -> Option<&str> {
+    let address = match &job.work {
+        Work::Prepare { repository, .. } => repository,
+        Work::Build { image: Some(image), .. } => &image.source,
+        _ => return None,
+    };
+    let (_, rest) = address.split_once("://")?;
     let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
-    user.split_once(':').map_or(Some(user), |(_, password)| Some(password)).filter(|p| Masks::maskable(p))
+    Some(user.split_once(':').map_or(user, |(_, password)| password))
 }
 
 async fn beat(client: Client, ending: Ending, adoption: Adoption) {

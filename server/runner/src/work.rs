@@ -1,12 +1,12 @@
 //! What each kind of stage does.
 
-use domain::protocol::{DeployWork, Outputs, Work};
+use domain::protocol::{DeployWork, ImageWork, Outputs, Work};
 
 use crate::{
     artifact::{self, ArtifactError},
-    command::{self, Leftovers},
     context::{Context, cannot},
     deps,
+    docker::{self, Place},
     git::{self, Git},
     integrate,
     reason::Failure,
@@ -24,7 +24,9 @@ pub(crate) async fn perform(
             prepare(stage, repository, reference, command.as_deref(), outputs).await
         }
         Work::Command { command } => in_workspace(stage, command).await,
-        Work::Build { command, bundle, .. } => build(stage, command.as_deref(), *bundle, outputs).await,
+        Work::Build { command, bundle, image } => {
+            build(stage, command.as_deref(), *bundle, image.as_ref(), outputs).await
+        }
         Work::Integrate { command, candidate, neighbours, .. } => {
             integrate::perform(stage, target, command, candidate, neighbours).await
         }
@@ -51,25 +53,30 @@ async fn prepare(
     (outputs.message, outputs.author) = (Some(commit.message), Some(commit.author));
     let Some(command) = command.filter(|c| !c.trim().is_empty()) else { return Ok(()) };
     let folder = stage.folder(&workspace)?;
-    let kept = deps::restore(stage, &folder, command).await;
-    command::run(stage, &folder, command, &[], Leftovers::End).await?;
+    let place = Place::of(stage).await?;
+    let kept = deps::restore(stage, &folder, command, place.image()).await;
+    place.run(stage, &folder, command).await?;
     deps::save(stage, &folder, kept).await;
     Ok(())
 }
 
 async fn in_workspace(stage: &Context, command: &str) -> Result<(), Failure> {
     let folder = stage.folder(&stage.data.workspace(stage.job.run))?;
-    command::run(stage, &folder, command, &[], Leftovers::End).await
+    Place::of(stage).await?.run(stage, &folder, command).await
 }
 
 async fn build(
     stage: &Context,
     command: Option<&str>,
     bundle: bool,
+    image: Option<&ImageWork>,
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
     if let Some(command) = command.filter(|c| !c.trim().is_empty()) {
         in_workspace(stage, command).await?;
+    }
+    if let Some(image) = image {
+        return docker::image(stage, image, outputs).await;
     }
     if !bundle {
         return Ok(());
@@ -124,7 +131,8 @@ pub(crate) fn told(error: ArtifactError) -> Failure {
     }
 }
 
-fn size(bytes: u64) -> String {
+/// `12 kB`.
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} bytes"),
         10_000..10_000_000 => format!("{} kB", bytes / 1000),

@@ -1,5 +1,5 @@
 //! Dev only: the real binary on a free port with its own data folder, on SQLite or on a real PostgreSQL; a client for its API and its
-//! live streams; Git repositories; and a service small enough to be deployed many times in one test.
+//! live streams; Git repositories; a Docker daemon where there is one; and a service small enough to be deployed many times in one test.
 //!
 //! Refuses to stand in for any part of Seamless: what tests talk to here is what users run. Every wait has a deadline and says
 //! what it waited for.
@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+pub mod docker;
 mod git;
 mod hook;
 mod live;

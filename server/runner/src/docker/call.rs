@@ -41,6 +41,14 @@ const PASSED: [&str; 16] = [
 pub const DAEMON: [&str; 5] =
     ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
 
+/// Whether a variable of that name in its environment would change what the program itself does.
+pub(crate) fn disturbs(name: &str) -> bool {
+    const HEADS: [&str; 8] =
+        ["DOCKER_", "BUILDX_", "BUILDKIT_", "COMPOSE_", "OTEL_", "LD_", "XDG_", "GODEBUG"];
+    const OTHERS: [&str; 4] = ["GOGC", "GOMEMLIMIT", "GOTRACEBACK", "GOMAXPROCS"];
+    PASSED.contains(&name) || OTHERS.contains(&name) || HEADS.iter().any(|head| name.starts_with(head))
+}
+
 /// A Docker daemon, and how it is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Docker {

@@ -98,9 +98,10 @@ impl DockerError {
 
 /// The last line that says something, without Docker's own preface.
 fn last_words(stderr: &str) -> String {
-    let line =
-        stderr.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("See 'docker"));
+    let hint = |line: &str| line.starts_with("See 'docker") || line.starts_with("Run 'docker");
+    let line = stderr.lines().map(str::trim).rfind(|line| !line.is_empty() && !hint(line));
     let line = line.unwrap_or("Docker did not say why");
+    let line = line.strip_prefix("docker: ").unwrap_or(line);
     let line =
         line.strip_prefix("Error response from daemon: ").or(line.strip_prefix("ERROR: ")).unwrap_or(line);
     line.chars().take(500).collect()

@@ -7,7 +7,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     os::unix::fs::{OpenOptionsExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -36,12 +36,20 @@ impl Docker {
     /// # Errors
     /// When no private folder can be made.
     pub fn logged_in(&self, registry: Option<&Registry>) -> io::Result<LoggedIn> {
+        self.logged_in_below(&std::env::temp_dir(), registry)
+    }
+
+    /// The same, with the private folder in one that whoever comes after a crash knows.
+    ///
+    /// # Errors
+    /// When no private folder can be made.
+    pub fn logged_in_below(&self, parent: &Path, registry: Option<&Registry>) -> io::Result<LoggedIn> {
         let login =
             registry.and_then(|r| Some((host(&r.address), r.username.as_ref()?, r.password.as_ref()?)));
         let Some((host, username, password)) = login else {
             return Ok(LoggedIn { docker: self.clone(), _folder: None });
         };
-        let folder = tempfile::Builder::new().prefix("seamless-docker-").tempdir()?; // 0700 from birth
+        let folder = tempfile::Builder::new().prefix("seamless-docker-").tempdir_in(parent)?; // 0700 from birth
         let own = own_config();
         let mut config = own
             .as_ref()

@@ -3,6 +3,8 @@
 
 mod artifacts;
 mod commands;
+mod containers;
+mod images;
 mod logs;
 mod process;
 mod repositories;

@@ -31,14 +31,14 @@ fn child() {
     std::process::exit(code);
 }
 
-fn itself() -> Command {
+pub fn itself() -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["process::child", "--exact", "--ignored", "--nocapture"]).stdout(Stdio::null());
     command
 }
 
 /// Starts a runner as the server does: the locked credentials file is its standard input.
-fn start(server: &Server, job: Job, mut command: Command) -> (Child, std::path::PathBuf) {
+pub fn start(server: &Server, job: Job, mut command: Command) -> (Child, std::path::PathBuf) {
     let credentials = server.offer(job);
     let path = server.data().join("credentials");
     let mut file = File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
@@ -51,7 +51,7 @@ fn locked(path: &std::path::Path) -> bool {
     flock(File::open(path).unwrap(), FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
-async fn ended(mut child: Child) -> Option<i32> {
+pub async fn ended(mut child: Child) -> Option<i32> {
     tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
 }
 
