@@ -68,6 +68,11 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         async move { control.ensure_deployed().await }
     });
     let c = control.clone();
+    spawn(tracker, shutdown, "sweep", Duration::from_secs(60), never, move || {
+        let control = c.clone();
+        async move { control.sweep().await }
+    });
+    let c = control.clone();
     spawn(tracker, shutdown, "clean", Duration::from_secs(3600), never, move || {
         let control = c.clone();
         async move { control.clean().await }

@@ -44,6 +44,8 @@ pub trait Launcher: Send + Sync {
     async fn alive(&self, stage: StageId, attempt: u32) -> Result<bool, PortError>;
     /// Ends the runner and everything it started, at once.
     async fn kill(&self, stage: StageId, attempt: u32) -> Result<(), PortError>;
+    /// Removes what runners that are gone have left where `kill` could not reach it at the time. Idempotent.
+    async fn sweep(&self) -> Result<(), PortError>;
 }
 
 /// Why a repository did not give what was asked. The text tells a person what to do.

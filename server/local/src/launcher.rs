@@ -16,11 +16,12 @@ use std::{
 use async_trait::async_trait;
 use control::ports::{Attempt, Launcher, PortError};
 use domain::{StageId, protocol::Credentials};
+use runner::docker::Docker;
 use rustix::{fs::FlockOperation, io::Errno, process::Signal};
 use secrecy::ExposeSecret;
 use tokio::process::Command;
 
-use crate::proc;
+use crate::{docker::sweep, proc};
 
 /// What a runner needs of our environment; what its commands get is stated elsewhere. Git wants the proxies and the agent.
 const PASSED: [&str; 14] = [
@@ -39,6 +40,9 @@ const PASSED: [&str; 14] = [
     "no_proxy",
     "all_proxy",
 ];
+
+/// How long a daemon may take to give up what a runner left with it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Starts runners as processes of this machine.
 #[derive(Debug)]
@@ -160,11 +164,21 @@ impl Launcher for ProcessLauncher {
         }
         family.iter().for_each(|id| id.signal(Signal::KILL));
         proc::end(root, &mark, Duration::ZERO).await;
+        // A daemon that hangs must not keep others waiting: the sweep comes by again.
+        let (docker, name) = (Docker::here(), cookie(stage, attempt));
+        let _ = tokio::time::timeout(PATIENCE, sweep::attempt(&docker, &self.data, &name)).await;
         if self.alive(stage, attempt).await? {
             return Err(PortError::new(
                 "the runner does not end, even when killed; it may hang in a file system",
             ));
         }
+        Ok(())
+    }
+
+    async fn sweep(&self) -> Result<(), PortError> {
+        // What cannot be looked at counts as alive.
+        let alive = |stage, attempt| self.locked(stage, attempt).unwrap_or(true);
+        sweep::all(&Docker::here(), &self.data, alive).await;
         Ok(())
     }
 }

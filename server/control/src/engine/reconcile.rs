@@ -39,6 +39,11 @@ impl Control {
         self.expire_approvals().await
     }
 
+    /// Tidies up behind runners that are gone: their containers outlive them where the daemon was away when they were killed.
+    pub async fn sweep(&self) -> Result<()> {
+        Ok(self.ports.launcher.sweep().await?)
+    }
+
     async fn check_stage(&self, row: stage::Model) -> Result<()> {
         let stage: StageId = row.id.parse()?;
         let attempt = row.attempt as u32;

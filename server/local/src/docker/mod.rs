@@ -5,6 +5,7 @@
 pub mod containers;
 pub mod images;
 pub mod network;
+pub mod sweep;
 
 use control::ports;
 use domain::containers::ContainerSettings;

@@ -13,6 +13,7 @@ mod hosting;
 mod keepers;
 mod proxying;
 mod runners;
+mod sweeping;
 mod switching;
 
 use std::{future::Future, process::ExitCode, time::Duration};
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     trials.extend(hosting::trials());
     trials.extend(containers::trials());
     trials.extend(daemons::trials());
+    trials.extend(sweeping::trials());
     trials.extend(runners::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

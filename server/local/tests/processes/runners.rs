@@ -76,6 +76,7 @@ async fn a_life() {
     let known = |name: &&str| {
         passed.contains(name)
             || runner::TOOLCHAINS.contains(name)
+            || runner::docker::DAEMON.contains(name)
             || name.to_uppercase().ends_with("_PROXY")
             || name.starts_with("SSL_CERT")
     };
