@@ -34,13 +34,8 @@ impl Daemon {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(at("log")).unwrap();
         Command::new("dockerd")
             .args(["--data-root", &at("root"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .args([
-                "--host",
-                &format!("unix://{}", at("docker.sock")),
-                "--bridge",
-                "none",
-                "--iptables=false",
-            ])
+            // Beside the machine's own daemon, on the same bridge: one that is told of another removes `docker0` for both.
+            .args(["--host", &format!("unix://{}", at("docker.sock")), "--iptables=false"])
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
