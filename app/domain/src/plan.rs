@@ -227,7 +227,10 @@ impl Plan {
             }
         }
         let workspace = [StageKind::CodeQuality, StageKind::UnitTest, StageKind::Build];
-        let needed = self.stages.iter().any(|s| workspace.contains(&s.kind) && s.skip.is_none());
+        // A bundle brings the files of its integration tests along; an image does not.
+        let images = self.launch.as_ref().is_some_and(|launch| launch.target.takes_images());
+        let wants = |kind| workspace.contains(&kind) || (images && kind == StageKind::IntegrationTest);
+        let needed = self.stages.iter().any(|s| wants(s.kind) && s.skip.is_none());
         if !needed
             && keep(StageKind::Prepare)
             && let Some(prepare) = self.stages.iter_mut().find(|s| s.kind == StageKind::Prepare)
@@ -405,6 +408,22 @@ mod tests {
                 (K::DeployProduction, "no start command: nothing to deploy"),
             ]
         );
+    }
+
+    #[test]
+    fn the_files_of_an_images_integration_tests_are_checked_out_again() {
+        let done =
+            Done { run: 7, stages: vec![K::Prepare, K::CodeQuality, K::UnitTest, K::Build], artifact: true };
+        let mut s = full();
+        let prepared = |s: &ServiceSettings| {
+            let plan = Plan::make(s, Trigger::Manual, None).without(&done);
+            assert!(plan.stage(K::IntegrationTest).is_some_and(|stage| stage.skip.is_none()));
+            plan.stage(K::Prepare).is_some_and(|stage| stage.skip.is_none())
+        };
+        assert!(!prepared(&s), "a bundle holds them");
+        s.dockerfile = Some("Dockerfile".into());
+        s.environments.production.target = Some(TargetKind::Docker);
+        assert!(prepared(&s));
     }
 
     #[test]

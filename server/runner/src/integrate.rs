@@ -28,9 +28,7 @@ pub(crate) async fn perform(
     neighbours: &[Launch],
 ) -> Result<(), Failure> {
     let folder = stage.data.run(stage.job.run).join(format!("test.{}", stage.job.attempt));
-    remove(stage, &folder).await?;
-    let (artifacts, digest, into) = (stage.data.artifacts(), candidate.artifact.clone(), folder.clone());
-    aside(stage, move || artifact::unpack(&artifacts, &digest, &into)).await?.map_err(told)?;
+    unpack(stage, candidate, &folder).await?;
 
     let all: Vec<&Launch> = std::iter::once(candidate).chain(neighbours).collect();
     let ports = free_ports(all.len())?;
@@ -78,7 +76,15 @@ pub(crate) async fn perform(
     result
 }
 
-async fn test(
+/// Lays out the candidate's files, with whatever its build left for the tests.
+pub(crate) async fn unpack(stage: &Context, candidate: &Launch, folder: &Path) -> Result<(), Failure> {
+    remove(stage, folder).await?;
+    let (artifacts, digest, into) = (stage.data.artifacts(), candidate.artifact.clone(), folder.to_owned());
+    aside(stage, move || artifact::unpack(&artifacts, &digest, &into)).await?.map_err(told)
+}
+
+/// Runs the command on this host, with the services' addresses.
+pub(crate) async fn test(
     stage: &Context,
     command: &str,
     folder: &Path,
@@ -91,7 +97,8 @@ async fn stop(started: Vec<Started>) {
     join_all(started.into_iter().map(|one| one.stop.stop())).await;
 }
 
-async fn remove(stage: &Context, folder: &Path) -> Result<(), Failure> {
+/// Removes a folder, should it be there.
+pub(crate) async fn remove(stage: &Context, folder: &Path) -> Result<(), Failure> {
     let gone = folder.to_owned();
     match aside(stage, move || std::fs::remove_dir_all(gone)).await? {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(cannot("remove", folder, &e)),
@@ -110,7 +117,7 @@ fn address(launch: &Launch, port: u16) -> JobVariable {
 }
 
 /// Ports that nobody listens on; all are held until the last is found, so that no two are the same.
-fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
+pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>, Failure> {
     let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     held.and_then(|held| held.iter().map(|l| Ok(l.local_addr()?.port())).collect())
         .map_err(|e| Failure::new(format!("no free port on this machine: {e}")))

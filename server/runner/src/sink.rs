@@ -145,9 +145,21 @@ impl LogSink {
     pub(crate) async fn copy_seen(
         &self,
         stream: Stream,
+        from: impl AsyncRead + Unpin,
+        see: impl FnMut(u64, &str),
+    ) -> io::Result<()> {
+        self.copy_named(stream, "", from, see).await
+    }
+
+    /// The same for a log in which several speak: `head` says who, at the beginning of each line. It is not shown to `see`.
+    pub(crate) async fn copy_named(
+        &self,
+        stream: Stream,
+        head: &str,
         mut from: impl AsyncRead + Unpin,
         mut see: impl FnMut(u64, &str),
     ) -> io::Result<()> {
+        let mut see = |seq, text: &str| see(seq, text.strip_prefix(head).unwrap_or(text));
         let (mut masker, mut splitter) = (self.0.masks.stream(), Splitter::default());
         let (mut buffer, mut clear, mut texts) = (vec![0; LONGEST], Vec::new(), Vec::new());
         loop {
@@ -163,7 +175,9 @@ impl LogSink {
             }
             if !texts.is_empty() {
                 let at = now();
-                let lines: Vec<_> = texts.drain(..).map(|text| NewLine { at, stream, text }).collect();
+                let named = |text: String| if head.is_empty() { text } else { format!("{head}{text}") };
+                let lines: Vec<_> =
+                    texts.drain(..).map(|text| NewLine { at, stream, text: named(text) }).collect();
                 self.add(&lines, &mut see).await;
             }
             if read == 0 {

@@ -4,7 +4,9 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use domain::protocol::{Credentials, DeployWork, Finish, Job, JobVariable, Outcome, Outputs, Work};
+use domain::protocol::{
+    ComposeWork, Credentials, DeployWork, Finish, Job, JobVariable, Outcome, Outputs, Work,
+};
 use futures::FutureExt;
 use tokio::{
     task::JoinSet,
@@ -202,7 +204,9 @@ fn failed(failure: Failure, ending: &Ending, job: &Job, lines: u64) -> Finish {
 fn may_have_containers(job: &Job) -> bool {
     match &job.work {
         Work::Deploy(_) => false,
-        Work::Integrate { candidate, .. } => candidate.container.is_some(),
+        Work::Integrate { candidate, neighbours, .. } => {
+            std::iter::once(candidate).chain(neighbours).any(|launch| launch.container.is_some())
+        }
         _ => job.toolchain.is_some(),
     }
 }
@@ -249,6 +253,7 @@ fn within_address(job: &Job) -> Option<&str> {
     let address = match &job.work {
         Work::Prepare { repository, .. } => repository,
         Work::Build { image: Some(image), .. } => &image.source,
+        Work::Integrate { compose: Some(ComposeWork { repository: Some((address, _)), .. }), .. } => address,
         _ => return None,
     };
     let (_, rest) = address.split_once("://")?;

@@ -27,6 +27,12 @@ pub(crate) async fn perform(
         Work::Build { command, bundle, image } => {
             build(stage, command.as_deref(), *bundle, image.as_ref(), outputs).await
         }
+        // One image among them is enough: the others can take part as processes.
+        Work::Integrate { command, candidate, neighbours, compose }
+            if std::iter::once(candidate).chain(neighbours).any(|launch| launch.container.is_some()) =>
+        {
+            docker::compose::perform(stage, target, command, candidate, neighbours, compose.as_ref()).await
+        }
         Work::Integrate { command, candidate, neighbours, .. } => {
             integrate::perform(stage, target, command, candidate, neighbours).await
         }

@@ -59,7 +59,10 @@ impl DockerError {
             "docker.sock: connect",
         ]) {
             DockerError::Away { host: host.to_owned(), said }
-        } else if any(&["is not a docker command", "unknown command: docker", "unknown docker command"]) {
+        } else if any(&["is not a docker command", "unknown command: docker", "unknown docker command"])
+            // Without the plugin, its options are taken for the program's own.
+            || (asked == "compose" && any(&["unknown flag: --file", "unknown shorthand flag"]))
+        {
             DockerError::NoPlugin(asked.to_owned())
         } else if any(&["no space left on device"]) {
             DockerError::DiskFull

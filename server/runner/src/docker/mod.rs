@@ -6,6 +6,7 @@
 mod build;
 mod buildkit;
 mod call;
+pub(crate) mod compose;
 mod definition;
 mod error;
 mod inputs;

@@ -94,7 +94,7 @@ fn cores(millis: u32) -> String {
 }
 
 /// Makes sure that the daemon has the image; answers its id.
-async fn ready(stage: &Context, docker: &Docker, image: &str) -> Result<String, Failure> {
+pub(super) async fn ready(stage: &Context, docker: &Docker, image: &str) -> Result<String, Failure> {
     let question = ["image", "inspect", "--format", "{{.Id}}", image];
     match ask(stage, docker, &question).await {
         Err(Undone::Docker(DockerError::Missing(_))) => {}
@@ -221,7 +221,7 @@ impl Inside {
         all.extend(label(labels::INSTANCE, &labels::instance(stage.data.root())));
         all.extend(label(labels::ATTEMPT, stage.tree.cookie()));
         all.extend(label(labels::SERVICE, &stage.job.service));
-        all.extend(["--user".into(), self.user(), "--userns".into(), "host".into()]);
+        all.extend(["--user".into(), user(&self.docker), "--userns".into(), "host".into()]);
         all.extend(["--security-opt".into(), "no-new-privileges".into(), "--pids-limit".into(), PIDS.into()]);
         if !self.settings.network {
             all.extend(["--network".into(), "none".into()]);
@@ -242,14 +242,6 @@ impl Inside {
         }
         all.extend(["--workdir".into(), folder.as_os_str().to_owned()]);
         all
-    }
-
-    /// Files that a command makes belong to whoever runs the server. A daemon without root does that by itself: to it, root
-    /// inside is its own user outside.
-    fn user(&self) -> String {
-        let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
-        let rootless = !user.is_root() && self.docker.host().starts_with("unix:///run/user/");
-        if rootless { "0:0".into() } else { format!("{}:{}", user.as_raw(), group.as_raw()) }
     }
 
     /// Variables that the `docker` program would take as its own go through a private file, which holds a line for each.
@@ -299,8 +291,16 @@ impl Inside {
     }
 }
 
+/// Files that a command makes belong to whoever runs the server. A daemon without root does that by itself: to it, root
+/// inside is its own user outside.
+pub(super) fn user(docker: &Docker) -> String {
+    let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
+    let rootless = !user.is_root() && docker.host().starts_with("unix:///run/user/");
+    if rootless { "0:0".into() } else { format!("{}:{}", user.as_raw(), group.as_raw()) }
+}
+
 /// Git objects that a workspace borrows from its mirror: without them `git` inside knows no commit.
-fn borrowed(workspace: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+pub(super) fn borrowed(workspace: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let text = std::fs::read_to_string(workspace.join(".git/objects/info/alternates")).unwrap_or_default();
     let paths: Vec<PathBuf> =
         text.lines().map(PathBuf::from).filter(|path| path.is_absolute() && path.is_dir()).collect();

@@ -3,9 +3,11 @@
 
 mod artifacts;
 mod commands;
+mod compose;
 mod containers;
 mod images;
 mod logs;
+mod mixed;
 mod process;
 mod repositories;
 mod stages;
