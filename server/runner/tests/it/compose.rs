@@ -240,11 +240,11 @@ async fn files_that_are_wrong_say_what_to_do() {
             "the service `x`, which others wait for, never became healthy: its health check says `not yet`",
         ),
         (
-            format!("services:\n  orders: {{image: a, command: [sh, -c, 'echo Error: no; exit 7'], healthcheck: {{test: [CMD, 'false'], interval: 1s}}}}\n  test: {{image: {base}, depends_on: {{orders: {{condition: service_healthy}}}}}}\n"),
+            format!("services:\n  orders: {{image: a, command: [sh, -c, 'echo Error: no; exit 7'], healthcheck: {{test: [CMD, 'false'], interval: 1s}}}}\n  test: {{image: {base}, command: ['true'], depends_on: {{orders: {{condition: service_healthy}}}}}}\n"),
             "the service `orders`, which others wait for, ended with exit code 7",
         ),
         (
-            format!("services:\n  orders: {{image: a, command: [no-such-program]}}\n  test: {{image: {base}, depends_on: [orders]}}\n"),
+            format!("services:\n  orders: {{image: a, command: [no-such-program]}}\n  test: {{image: {base}, command: ['true'], depends_on: [orders]}}\n"),
             "the ",
         ),
     ];
