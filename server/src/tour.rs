@@ -6,10 +6,23 @@ use std::path::Path;
 
 use control::{Actor, Control};
 use domain::containers::TargetKind;
+use runner::docker::Docker;
 
-use crate::demo::{create_repositories, demo_services};
+use crate::demo::{BASE_IMAGE, create_repositories, demo_services};
 
 const MARK: &str = "connected";
+
+/// Containers where a daemon has the image that the demo's Dockerfiles start from, else processes.
+async fn target() -> TargetKind {
+    let docker = Docker::here();
+    match docker.ask(&["image", "inspect", "--format", "{{.Id}}", BASE_IMAGE]).await {
+        Ok(_) => TargetKind::Docker,
+        Err(why) => {
+            tracing::info!(%why, "the demo's services run as processes");
+            TargetKind::Process
+        }
+    }
+}
 
 /// Makes the repositories, connects the services and starts their first runs.
 ///
@@ -24,8 +37,9 @@ pub async fn connect(control: &Control, data: &Path) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || create_repositories(&folder)).await??;
     let actor = Actor::named("demo");
     let known = control.services().await?;
+    let target = target().await;
     for service in demo_services() {
-        if let Some(program) = service.missing() {
+        if let Some(program) = service.missing().filter(|_| target == TargetKind::Process) {
             tracing::warn!(
                 service = service.name,
                 program,
@@ -38,7 +52,7 @@ pub async fn connect(control: &Control, data: &Path) -> anyhow::Result<()> {
         let id = match found {
             Some(service) => service.id,
             None => {
-                let mut settings = service.settings(&repository, TargetKind::Process);
+                let mut settings = service.settings(&repository, target);
                 // The shop is what the tour changes: its production waits for a person. Its neighbours deploy by themselves.
                 settings.auto_deploy = service.name != "shop";
                 control.create_service(&actor, settings).await?.id

@@ -2,6 +2,7 @@
 
 use domain::{
     EnvironmentName, ServiceId, StageKind, Status,
+    containers::TargetKind,
     problem::FieldError,
     service::ServiceSettings,
     view::{Detected, Service},
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::{
     Actor, Control, detect,
     error::{Error, Result},
+    ports::Docker,
     seal::new_token,
     store::{
         events::{self, NewEvent},
@@ -51,7 +53,10 @@ impl Control {
         let commit = git.resolve(repository, Some(&branch), None).await.map_err(at)?;
         let files = git.files(repository, &commit.sha).await.map_err(at)?;
         let read = git.read(repository, &commit.sha, &detect::wanted(&files)).await.map_err(at)?;
-        let found = detect::propose(&name_of(repository), &files, &read);
+        let mut found = detect::propose(&name_of(repository), &files, &read);
+        if matches!(self.ports.host.docker().await, Docker::Answers { .. }) {
+            found.in_containers();
+        }
         let mut settings = ServiceSettings::new(found.name, repository);
         settings.branch = Some(branch);
         settings.commands = found.commands;
@@ -298,25 +303,42 @@ impl Control {
         }
     }
 
-    /// Makes sure that both environments have a target: what was said for either, or what was kept. Containers are refused for
-    /// as long as nothing here builds and runs them.
-    fn choose_target(settings: &mut ServiceSettings, before: Option<&ServiceSettings>) -> Option<FieldError> {
+    /// Makes sure that both environments have a target: what was said for either, what was kept, or what this server can do.
+    /// Says what is wrong when somebody now wants containers of a daemon that does not answer.
+    async fn choose_target(
+        &self,
+        settings: &mut ServiceSettings,
+        before: Option<&ServiceSettings>,
+    ) -> Option<FieldError> {
         let kept = before.and_then(|b| b.environments.production.target);
         let [staging, production] = EnvironmentName::ALL.map(|e| settings.environments.of(e).target);
-        let target = production.or(staging).or(kept).unwrap_or_default();
+        let has_dockerfile = settings.dockerfile.as_deref().is_some_and(|path| !path.trim().is_empty());
+        let (target, wanted) = match production.or(staging).or(kept) {
+            Some(target) => (target, kept != Some(target)),
+            None if has_dockerfile && matches!(self.ports.host.docker().await, Docker::Answers { .. }) => {
+                (TargetKind::Docker, false)
+            }
+            None => (TargetKind::Process, false),
+        };
         for environment in EnvironmentName::ALL {
             settings.environments.of_mut(environment).target.get_or_insert(target);
         }
-        let field = "environments.production.target".to_owned();
-        let message = "this version deploys processes only: choose `process`, or leave it out".to_owned();
-        target.takes_images().then_some(FieldError { field, message })
+        // Images are built by the server's own daemon, wherever they run then.
+        if wanted
+            && target.takes_images()
+            && let Docker::Away(why) = self.ports.host.docker().await
+        {
+            let field = "environments.production.target".into();
+            return Some(FieldError { field, message: format!("containers cannot be used yet: {why}") });
+        }
+        None
     }
 
     /// Everything about settings that needs the world: name and ports free, repository there, branch there.
     async fn check(&self, mut settings: ServiceSettings, own: Option<&service::Model>) -> Result<Checked> {
         settings.repository = settings.repository.trim().to_owned();
         let before = own.map(rows::settings).transpose()?;
-        let unreachable = Self::choose_target(&mut settings, before.as_ref());
+        let unreachable = self.choose_target(&mut settings, before.as_ref()).await;
         let mut problems = settings.problems();
         problems.extend(unreachable);
         let others: Vec<_> = services::all(self.store.read())

@@ -57,6 +57,11 @@ impl Draft {
         self.add("dockerfile", path, why);
     }
 
+    /// Only proposed: it is the person who switches it on.
+    pub fn image(&mut self, image: &str, why: impl Into<String>) {
+        self.add("image", image, why);
+    }
+
     pub fn command(&mut self, slot: Slot, value: impl Into<String>, why: impl Into<String>) {
         let value = value.into();
         let commands = &mut self.0.commands;

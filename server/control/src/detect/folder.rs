@@ -100,7 +100,7 @@ pub fn is_foreign(path: &str) -> bool {
 /// Whether a file describes a project or its set-up.
 pub fn is_manifest(path: &str) -> bool {
     let name = base(path);
-    const NAMES: [&str; 34] = [
+    const NAMES: [&str; 40] = [
         "package.json",
         "pyproject.toml",
         "requirements.txt",
@@ -135,6 +135,12 @@ pub fn is_manifest(path: &str) -> bool {
         "application.properties",
         "application.yml",
         "Containerfile",
+        ".nvmrc",
+        ".node-version",
+        ".python-version",
+        ".ruby-version",
+        "rust-toolchain",
+        "rust-toolchain.toml",
     ];
     NAMES.contains(&name) || [".csproj", ".fsproj", ".sln", ".slnx"].iter().any(|end| name.ends_with(end))
 }

@@ -15,6 +15,7 @@ mod python;
 mod ruby;
 mod rust;
 mod source;
+mod toolchain;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,24 @@ pub struct Detection {
     pub context: Option<String>,
     /// Each of the above with its reason.
     pub proposals: Vec<Proposal>,
+}
+
+impl Detection {
+    /// The same where containers can be used: a Dockerfile makes an image then, and that knows how it is started.
+    pub fn in_containers(&mut self) {
+        let Some(dockerfile) = &self.dockerfile else { return };
+        self.commands.start = None;
+        self.proposals.retain(|proposal| proposal.field != "commands.start");
+        let mut say = |field: &str, value: &str, why: String| {
+            self.proposals.push(Proposal { field: field.into(), value: value.into(), why });
+        };
+        say(
+            "environments.production.target",
+            "docker",
+            format!("{dockerfile} is there, and a Docker daemon answers: it is built and run as an image"),
+        );
+        say("commands.start", "", format!("the image that {dockerfile} makes knows how it is started"));
+    }
 }
 
 /// One runtime: how it is recognised and what it proposes.
@@ -153,6 +172,7 @@ fn recognise(folder: &Folder) -> Option<(&'static Runtime, String)> {
 fn describe(runtime: &Runtime, marker: &str, folder: &Folder, mut draft: Draft) -> Detection {
     if let Some(name) = runtime.name {
         draft.runtime(name, format!("{marker} is there"));
+        toolchain::hints(name, folder, &mut draft);
     }
     (runtime.propose)(folder, &mut draft);
     docker::hints(folder, &mut draft);

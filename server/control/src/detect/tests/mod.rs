@@ -13,10 +13,51 @@ fn detect(files: &[(&str, &str)]) -> Detection {
     propose("/srv/git/orders.git", &paths, &read.map(|(p, t)| ((*p).to_owned(), (*t).to_owned())).collect())
 }
 
-/// Field, value and reason of every proposal, a line each.
+/// Field, value and reason of every proposal, a line each; images have a test of their own.
 fn said(files: &[(&str, &str)]) -> String {
     let found = detect(files);
-    found.proposals.iter().skip(1).map(|p| format!("{}: {} [{}]\n", p.field, p.value, p.why)).collect()
+    found
+        .proposals
+        .iter()
+        .skip(1)
+        .filter(|p| p.field != "image")
+        .map(|p| format!("{}: {} [{}]\n", p.field, p.value, p.why))
+        .collect()
+}
+
+#[test]
+fn an_image_fits_what_the_repository_asks_for() {
+    let image = |files: &[(&str, &str)]| {
+        let found = detect(files);
+        let proposal = found.proposals.iter().find(|p| p.field == "image");
+        proposal.map(|p| p.value.clone())
+    };
+    for (files, expected) in [
+        (vec![("package.json", "{}")], "node:22"),
+        (vec![("package.json", r#"{"engines":{"node":">=20.1"}}"#)], "node:20"),
+        (vec![("package.json", r#"{"engines":{"node":">=20"}}"#), (".nvmrc", "v18.17.0\n")], "node:18"),
+        (vec![("pyproject.toml", "[project]\nrequires-python = \">=3.11,<4\"\n")], "python:3.11"),
+        (vec![("requirements.txt", "flask")], "python:3.13"),
+        (vec![("go.mod", "module x\n\ngo 1.23.4\n")], "golang:1.23"),
+        (vec![("Cargo.toml", "[package]\nname='a'\nrust-version = \"1.85\"\n")], "rust:1.85"),
+        (
+            vec![
+                ("Cargo.toml", "[package]\nname='a'\n"),
+                ("rust-toolchain.toml", "[toolchain]\nchannel = \"stable\"\n"),
+            ],
+            "rust:1",
+        ),
+        (
+            vec![("pom.xml", "<project><java.version>17</java.version></project>")],
+            "maven:3-eclipse-temurin-17",
+        ),
+        (vec![("build.gradle", "languageVersion = JavaLanguageVersion.of(17)")], "gradle:jdk17"),
+        (vec![("Gemfile", "source 'x'\nruby '3.2.1'\n")], "ruby:3.2"),
+        (vec![("a.csproj", "<TargetFramework>net9.0</TargetFramework>")], "mcr.microsoft.com/dotnet/sdk:9.0"),
+    ] {
+        assert_eq!(image(&files).as_deref(), Some(expected), "{files:?}");
+    }
+    assert_eq!(image(&[("README.md", "")]), None);
 }
 
 #[test]
