@@ -126,6 +126,33 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// One at this address.
+    pub fn at(host: &str) -> Self {
+        Self { host: host.into() }
+    }
+
+    /// `base` with a web service in it, `/bin/web` (`fixtures/web.c`), that answers on `PORT`.
+    pub fn served(&self) -> String {
+        let name = "seamless-test/served:1";
+        let base = self.base();
+        let folder = tempfile::tempdir().unwrap();
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/web.c");
+        let mut cc = Command::new("cc");
+        let made = cc
+            .args(["-static", "-O1", "-w", "-o"])
+            .arg(folder.path().join("web"))
+            .arg(source)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let text = format!("FROM {base}\nCOPY --chmod=755 web /bin/web\nEXPOSE 7070\nCMD [\"/bin/web\"]\n");
+        fs::write(folder.path().join("Dockerfile"), text).unwrap();
+        self.said(&["build", "--quiet", "--tag", name, &folder.path().to_string_lossy()]);
+        name.into()
+    }
+}
+
 /// Where this machine has a program.
 fn found(program: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();

@@ -21,7 +21,7 @@ pub fn image(daemon: &Daemon, name: &str) -> String {
     static PROGRAM: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = PROGRAM.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/web.c");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../testkit/fixtures/web.c");
         let made = Command::new("cc").args(["-static", "-O1", "-w", "-o"]).arg(folder.path().join("web")).arg(source).output();
         let made = made.unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
