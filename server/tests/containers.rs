@@ -76,11 +76,7 @@ async fn of_runners_with_containers() {
 
 #[tokio::test]
 async fn of_the_daemon_in_a_build_and_in_a_test() {
-    if !OwnDaemon::possible() {
-        println!("skipped: of_the_daemon_in_a_build_and_in_a_test (no dockerd, or not root)");
-        return;
-    }
-    let mut own = OwnDaemon::start().await;
+    let Some(mut own) = OwnDaemon::find("of_the_daemon_in_a_build_and_in_a_test").await else { return };
     let daemon = Daemon::at(&own.host());
     let mut server = server(&daemon).await;
     let kinds = [StageKind::Build, StageKind::IntegrationTest];

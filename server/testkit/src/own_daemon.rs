@@ -39,6 +39,15 @@ impl OwnDaemon {
         rustix::process::geteuid().is_root() && version.is_ok()
     }
 
+    /// One, or none where it is not possible, and then the test that asks is skipped by its name.
+    pub async fn find(test: &str) -> Option<Self> {
+        if Self::possible() {
+            return Some(Self::start().await);
+        }
+        crate::docker::skipped(test, "no dockerd, or not root");
+        None
+    }
+
     /// Starts one, and returns when it answers.
     pub async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("dockerd-").tempdir().unwrap();
