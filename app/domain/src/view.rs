@@ -265,8 +265,11 @@ pub struct Deployment {
     pub rollback: bool,
     /// Whether one can go back to it.
     pub can_roll_back: bool,
-    /// Why not.
+    /// Why not, and what helps.
     pub why_not: Option<String>,
+    /// What could not be found out beforehand; a rollback finds it out, and is not refused for it.
+    #[serde(default)]
+    pub doubt: Option<String>,
 }
 
 /// What runs in one environment of one service.

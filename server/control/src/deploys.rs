@@ -2,11 +2,10 @@
 
 use domain::{
     DeploymentId, EnvironmentName, RunId, ServiceId,
-    containers::ArtifactKind,
     plan::{LaunchPlan, Plan, Trigger},
     view::{Artifact, Commit, Deployment, EnvironmentRow, EnvironmentState, Page, Run},
 };
-use entity::{deployment, service};
+use entity::service;
 use futures::future::join_all;
 
 use crate::{
@@ -105,37 +104,16 @@ impl Control {
         before: Option<DeploymentId>,
         limit: u64,
     ) -> Result<Page<Deployment>> {
-        services::get(self.store.read(), service).await?;
+        let row = services::get(self.store.read(), service).await?;
         let found = deployments::list(self.store.read(), service, environment, before, limit).await?;
         let next = (found.len() as u64 == limit).then(|| found.last().map(|d| d.id.clone())).flatten();
-        let why_not = self.why_not(&found).await;
+        let ready = self.readiness(&row, &found).await?;
         let items = found
             .into_iter()
-            .zip(why_not)
-            .map(|(row, why)| rows::deployment(row, why))
+            .zip(ready)
+            .map(|(row, ready)| rows::deployment(row, ready))
             .collect::<Result<_>>()?;
         Ok(Page { items, next })
-    }
-
-    /// Whether an artifact is still there.
-    pub(crate) async fn has_artifact(&self, artifact: &str) -> bool {
-        self.ports.host.has_artifacts(&[artifact.to_owned()], self.registry().as_ref()).await == [true]
-    }
-
-    /// Why one cannot go back to each of these, if one cannot.
-    async fn why_not(&self, rows: &[deployment::Model]) -> Vec<Option<String>> {
-        let artifacts: Vec<String> = rows.iter().map(|row| row.artifact.clone()).collect();
-        let registry = self.registry();
-        let there = self.ports.host.has_artifacts(&artifacts, registry.as_ref()).await;
-        let why = |(row, there): (&deployment::Model, bool)| match (row.live, there) {
-            (true, _) => Some("it is what runs now".to_owned()),
-            (_, true) => None,
-            (_, false) if ArtifactKind::of(&row.artifact) == ArtifactKind::Image => {
-                Some("its image is gone, from the daemon and from the registry".to_owned())
-            }
-            (_, false) => Some("its artifact was cleaned up".to_owned()),
-        };
-        rows.iter().zip(there).map(why).collect()
     }
 
     /// Deploys what ran before: the same deploy stage with an older artifact. Automatic deploys to production stop until a person
@@ -155,7 +133,8 @@ impl Control {
                 format!("{to} is no deployment of {} to {environment}", row.name),
             ));
         }
-        if let Some(why) = self.why_not(std::slice::from_ref(&target)).await.into_iter().flatten().next() {
+        let ready = self.readiness(&row, std::slice::from_ref(&target)).await?;
+        if let Some(why) = ready.into_iter().find_map(|ready| ready.why_not) {
             return Err(Error::Conflict(format!(
                 "cannot roll back to {}: {why}",
                 target.commit_sha.get(..7).unwrap_or_default()

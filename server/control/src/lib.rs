@@ -15,6 +15,7 @@ pub mod nudge;
 pub mod pages;
 pub mod pipelines;
 pub mod ports;
+pub mod readiness;
 pub mod runner;
 pub mod runs;
 pub mod seal;

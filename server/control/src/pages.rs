@@ -10,6 +10,7 @@ use futures::future::join_all;
 use crate::{
     Control,
     error::Result,
+    readiness::Ready,
     store::{deployments, events, rows, runs, services},
 };
 
@@ -166,7 +167,7 @@ impl Control {
         let service = services::get(self.store.read(), run.service.id).await?;
         let live =
             match deployments::live(self.store.read(), &service.id, EnvironmentName::Production).await? {
-                Some(row) => Some(rows::deployment(row, Some("it is what runs now".into()))?),
+                Some(row) => Some(rows::deployment(row, Ready::live())?),
                 None => None,
             };
         let commits = self.commits_since_live(&run).await;

@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use domain::{DeploymentId, EnvironmentName, RunId, StageId, StageKind, protocol::Registry, view::Commit};
+use domain::{
+    DeploymentId, EnvironmentName, RunId, StageId, StageKind, containers::ContainerSettings,
+    protocol::Registry, view::Commit,
+};
 use secrecy::SecretString;
 
 /// Something outside did not do what it was asked, in words for the log and the run page.
@@ -153,14 +156,43 @@ pub enum Docker {
     Away(String),
 }
 
+/// Whether an artifact could be deployed now, each answer in words for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is there.
+    There,
+    /// It is not, and what helps.
+    Gone(String),
+    /// Nobody could be asked, and why.
+    Unknown(String),
+    /// The daemon that would run it does not answer, and why.
+    NoDaemon(String),
+}
+
+/// What the clean-up leaves alone, and where else it looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Artifacts that are live, among the last good ones, or needed by a run that goes on.
+    pub artifacts: Vec<String>,
+    /// Runs that go on.
+    pub runs: Vec<RunId>,
+    /// The daemons of all environments, beside the server's own.
+    pub daemons: Vec<ContainerSettings>,
+}
+
 /// What this host keeps and runs.
 #[async_trait]
 pub trait Host: Send + Sync {
     /// What really runs of a service in an environment.
     async fn deployed(&self, service: &str, environment: EnvironmentName) -> Result<Deployed, PortError>;
-    /// Which of these artifacts are still there, in their order: bundles in the data folder, images with the daemon or in the
-    /// registry.
-    async fn has_artifacts(&self, artifacts: &[String], registry: Option<&Registry>) -> Vec<bool>;
+    /// Where these artifacts are, in their order: bundles in the data folder, images with the daemon that would run them or in
+    /// the registry.
+    async fn artifacts(
+        &self,
+        wanted: &[String],
+        daemon: &ContainerSettings,
+        registry: Option<&Registry>,
+    ) -> Vec<Found>;
     /// Whether containers can be used.
     async fn docker(&self) -> Docker;
     /// A port that is free now and not in `taken`.
@@ -171,6 +203,7 @@ pub trait Host: Send + Sync {
     async fn ensure(&self) -> Result<(), PortError>;
     /// Stops and removes everything that is deployed of a service.
     async fn retire(&self, service: &str) -> Result<(), PortError>;
-    /// Removes workspaces, caches, old stage folders and artifacts by age and size; never what is named here.
-    async fn clean(&self, keep_artifacts: &[String], keep_runs: &[RunId]) -> Result<(), PortError>;
+    /// Removes workspaces, caches, stage folders, artifacts, images, kept containers and build caches by age and size, and
+    /// containers that belong to nothing any more; never what is named here.
+    async fn clean(&self, keep: &Keep) -> Result<(), PortError>;
 }

@@ -246,7 +246,7 @@ impl Control {
         let environment = old.plan.stages.first().and_then(|s| s.kind.environment());
         let mut plan = Plan::make(&settings, old.trigger, environment);
         let artifact = match &old.artifact {
-            Some(a) if plan.deploys(&a.digest) && self.has_artifact(&a.digest).await => {
+            Some(a) if plan.deploys(&a.digest) && !self.is_gone(&a.digest).await => {
                 Some((a.digest.clone(), a.size as i64))
             }
             _ => None,

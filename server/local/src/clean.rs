@@ -23,6 +23,12 @@ pub struct Limits {
     pub artifacts: Limit,
     /// Of stage folders, one per attempt.
     pub stages: Limit,
+    /// Of images that nobody needs, as Docker tells their sizes: layers that they share are counted for each.
+    pub images: Limit,
+    /// Of what builds of images may use again.
+    pub build_cache: Limit,
+    /// How long a stopped container is kept for a rollback.
+    pub kept: Duration,
     /// What was touched this recently may still be in use.
     pub untouchable: Duration,
 }
@@ -43,6 +49,9 @@ impl Default for Limits {
             caches: Limit { age: DAY * 30, bytes: 10 * GIB },
             artifacts: Limit { age: DAY * 14, bytes: 10 * GIB },
             stages: Limit { age: DAY * 2, bytes: GIB },
+            images: Limit { age: DAY * 14, bytes: 20 * GIB },
+            build_cache: Limit { age: DAY * 14, bytes: 10 * GIB },
+            kept: DAY * 14,
             untouchable: HOUR,
         }
     }

@@ -2,14 +2,24 @@
 //!
 //! Refuses to decide what should run; it says what does, and starts again what a keeper remembers.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use control::ports::{Deployed, Docker, Host, PortError};
-use domain::{EnvironmentName, RunId, containers::ArtifactKind, protocol::Registry};
+use control::ports::{Deployed, Docker, Found, Host, Keep, PortError};
+use domain::{
+    EnvironmentName,
+    containers::{ArtifactKind, ContainerSettings},
+    protocol::Registry,
+};
 
 use crate::{
-    clean, docker,
+    clean,
+    docker::{self, Daemon, known, locate::Finder, tidy},
     keeper::{
         spawn::Keepers,
         state::{Place, mark},
@@ -18,17 +28,32 @@ use crate::{
     proc,
 };
 
+/// How often daemons are looked at that have something of a deleted service.
+const DEBTS: Duration = Duration::from_secs(60);
+/// How long a keeper may take to let go of what it keeps.
+const TIDY: Duration = Duration::from_secs(60);
+
 /// This machine.
 #[derive(Debug, Clone)]
 pub struct ThisHost {
     keepers: Keepers,
     limits: clean::Limits,
+    own: Daemon,
+    images: Arc<Finder>,
+    /// When daemons that owe something were looked at.
+    looked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl ThisHost {
     /// With keepers started this way.
     pub fn new(keepers: Keepers) -> Self {
-        Self { keepers, limits: clean::Limits::default() }
+        Self {
+            keepers,
+            limits: clean::Limits::default(),
+            own: Daemon::default(),
+            images: Arc::default(),
+            looked: Arc::default(),
+        }
     }
 
     /// With other limits on what is kept.
@@ -36,6 +61,31 @@ impl ThisHost {
     pub fn with_limits(mut self, limits: clean::Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// With another daemon as the server's own.
+    #[must_use]
+    pub fn with_daemon(mut self, own: Daemon) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// Whether it is time to look at daemons that owe something.
+    fn time_for_debts(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = looked.is_none_or(|at| at.elapsed() >= DEBTS);
+        if due {
+            *looked = Some(Instant::now());
+        }
+        due
+    }
+
+    fn bundle(&self, digest: &str) -> Found {
+        match self.artifact(digest).try_exists() {
+            Ok(true) => Found::There,
+            Ok(false) => Found::Gone("its artifact was cleaned up: run its commit again".into()),
+            Err(e) => Found::Unknown(format!("its artifact cannot be looked at: {e}")),
+        }
     }
 
     fn artifact(&self, digest: &str) -> PathBuf {
@@ -69,15 +119,21 @@ impl Host for ThisHost {
         })
     }
 
-    async fn has_artifacts(&self, artifacts: &[String], registry: Option<&Registry>) -> Vec<bool> {
+    async fn artifacts(
+        &self,
+        wanted: &[String],
+        daemon: &ContainerSettings,
+        registry: Option<&Registry>,
+    ) -> Vec<Found> {
         let is_image = |a: &&String| ArtifactKind::of(a) == ArtifactKind::Image;
-        let images: Vec<String> = artifacts.iter().filter(is_image).cloned().collect();
-        let found = docker::images::locate(&runner::docker::Docker::here(), &images, registry).await;
-        let there = |artifact: &String| match ArtifactKind::of(artifact) {
-            ArtifactKind::Bundle => self.artifact(artifact).exists(),
-            ArtifactKind::Image => !matches!(found.get(artifact), Some(docker::images::Where::Gone)),
-        };
-        artifacts.iter().map(there).collect()
+        let images: Vec<String> = wanted.iter().filter(is_image).cloned().collect();
+        let mut daemon = Daemon::of(daemon);
+        if daemon == Daemon::default() {
+            daemon = self.own.clone();
+        }
+        let found = self.images.find(&daemon, &images, registry).await;
+        let look = |artifact: &String| found.get(artifact).cloned().unwrap_or_else(|| self.bundle(artifact));
+        wanted.iter().map(look).collect()
     }
 
     async fn docker(&self) -> Docker {
@@ -116,6 +172,9 @@ impl Host for ThisHost {
                 Err(e) => failed.push(format!("{} {}: {e}", place.service, place.environment)),
             }
         }
+        if self.time_for_debts() {
+            tidy::debts(&self.keepers.data).await;
+        }
         if failed.is_empty() { Ok(()) } else { Err(PortError::new(failed.join("; "))) }
     }
 
@@ -126,6 +185,9 @@ impl Host for ThisHost {
                 continue;
             }
             let daemons = place.load().map(|state| state.daemons()).unwrap_or_default();
+            // Whatever happens from here on, what is left with a daemon is found.
+            let owe = || known::note(&self.keepers.data, &daemons, true).map_err(PortError::new);
+            owe()?;
             // Its own deploy may be under way; that is broken off and stopped, which takes its grace.
             match ask(&place, &Request::Stop, Duration::from_secs(60)).await {
                 Ok(Some(Answer::Stopped) | None) => {}
@@ -135,7 +197,9 @@ impl Host for ThisHost {
             for id in place.known() {
                 proc::end(None, &mark(id), Duration::from_secs(10)).await;
             }
-            docker::containers::remove_all(&daemons, &place).await;
+            if !docker::containers::remove_all(&daemons, &place).await {
+                owe()?;
+            }
             let folder = place.folder();
             tokio::task::spawn_blocking(move || fs::remove_dir_all(folder))
                 .await
@@ -153,18 +217,26 @@ impl Host for ThisHost {
         Ok(())
     }
 
-    async fn clean(&self, keep_artifacts: &[String], keep_runs: &[RunId]) -> Result<(), PortError> {
+    async fn clean(&self, keep: &Keep) -> Result<(), PortError> {
         let (data, limits) = (self.keepers.data.clone(), self.limits);
-        let mut artifacts: Vec<String> = keep_artifacts.to_vec();
+        let mut keep = keep.clone();
         let mut services = Vec::new();
         for place in Place::all(&data) {
-            if let Some(live) = place.load().map_err(PortError::new)?.live {
-                artifacts.push(live.work.launch.artifact);
+            let state = place.load().map_err(PortError::new)?;
+            if !state.kept.is_empty() {
+                let tidied = ask(&place, &Request::Tidy(limits.kept.as_secs()), TIDY).await;
+                if !matches!(tidied, Ok(Some(Answer::Tidied) | None)) {
+                    tracing::warn!(service = place.service, ?tidied, "the keeper did not tidy up as asked");
+                }
+            }
+            if let Some(live) = state.live {
+                keep.artifacts.push(live.work.launch.artifact);
                 services.push(place.service);
             }
         }
-        let runs: Vec<String> = keep_runs.iter().map(ToString::to_string).collect();
-        tokio::task::spawn_blocking(move || clean::clean(&data, &limits, &artifacts, &runs, &services))
+        tidy::all(&data, &self.own, &keep, &limits).await;
+        let runs: Vec<String> = keep.runs.iter().map(ToString::to_string).collect();
+        tokio::task::spawn_blocking(move || clean::clean(&data, &limits, &keep.artifacts, &runs, &services))
             .await
             .map_err(PortError::new)
     }

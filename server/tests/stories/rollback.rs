@@ -104,7 +104,7 @@ async fn what_is_gone_cannot_be_gone_back_to_and_says_so() {
     std::fs::remove_file(artifact).unwrap();
     let deployments = api.deployments(&service, "production").await;
     assert!(!deployments[1].can_roll_back);
-    assert_eq!(deployments[1].why_not.as_deref(), Some("its artifact was cleaned up"));
+    assert_eq!(deployments[1].why_not.as_deref(), Some("its artifact was cleaned up: run its commit again"));
     let back = json!({ "environment": "production", "deployment": deployments[1].id });
     let why = api.post(&format!("/services/{}/rollback", service.id), back).await.problem(409);
     assert!(why.contains("its artifact was cleaned up"), "{why}");

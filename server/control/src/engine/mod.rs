@@ -8,10 +8,13 @@
 mod dispatch;
 mod reconcile;
 
+use domain::EnvironmentName;
+
 use crate::{
     Control,
     error::Result,
-    store::{deployments, runs},
+    ports::Keep,
+    store::{deployments, rows, runs, services},
 };
 
 /// How many good artifacts of each service and environment outlive the clean-up.
@@ -44,10 +47,18 @@ impl Control {
     /// Removes what is old, but nothing that is live, among the last good ones, or needed by a run that goes on.
     pub async fn clean(&self) -> Result<()> {
         let db = self.store.read();
-        let mut artifacts = deployments::kept_artifacts(db, KEPT).await?;
-        let open = runs::open(db).await?;
-        artifacts.extend(open.iter().filter_map(|r| r.artifact.clone()));
-        let kept = open.iter().map(|r| r.id.parse().map_err(Into::into)).collect::<Result<Vec<_>>>()?;
-        Ok(self.ports.host.clean(&artifacts, &kept).await?)
+        let mut keep = Keep { artifacts: deployments::kept_artifacts(db, KEPT).await?, ..Keep::default() };
+        for run in runs::open(db).await? {
+            keep.artifacts.extend(run.artifact);
+            keep.runs.push(run.id.parse()?);
+        }
+        for service in services::all(db).await? {
+            let settings = rows::settings(&service)?;
+            let of = |environment| settings.environments.of(environment).container.clone();
+            if settings.target().takes_images() {
+                keep.daemons.extend(EnvironmentName::ALL.map(of));
+            }
+        }
+        Ok(self.ports.host.clean(&keep).await?)
     }
 }

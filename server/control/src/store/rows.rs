@@ -12,7 +12,7 @@ use domain::{
 };
 use entity::{approval, deployment, pipeline, run, service, stage};
 
-use crate::error::Result;
+use crate::{error::Result, readiness::Ready};
 
 /// A pipeline.
 pub fn pipeline(row: pipeline::Model, services: u64) -> Result<Pipeline> {
@@ -147,8 +147,8 @@ pub fn run(
     })
 }
 
-/// A deployment; `why_not` says why one cannot go back to it.
-pub fn deployment(row: deployment::Model, why_not: Option<String>) -> Result<Deployment> {
+/// A deployment, and whether one can go back to it.
+pub fn deployment(row: deployment::Model, ready: Ready) -> Result<Deployment> {
     Ok(Deployment {
         id: row.id.parse()?,
         environment: row.environment.parse()?,
@@ -160,7 +160,8 @@ pub fn deployment(row: deployment::Model, why_not: Option<String>) -> Result<Dep
         since: Timestamp(row.since),
         until: row.until.map(Timestamp),
         rollback: row.rollback,
-        can_roll_back: why_not.is_none(),
-        why_not,
+        can_roll_back: ready.why_not.is_none(),
+        why_not: ready.why_not,
+        doubt: ready.doubt,
     })
 }

@@ -75,6 +75,14 @@ pub struct Condition {
     pub finished_at: String,
 }
 
+impl Condition {
+    /// How long ago it ended, when it does not run.
+    pub fn stopped_for(&self) -> Option<Duration> {
+        let ended: domain::Timestamp = self.finished_at.parse().ok().filter(|_| !self.running)?;
+        Some(Duration::from_millis(runner::sink::now().since(ended) as u64))
+    }
+}
+
 /// The networks of a container.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -180,8 +188,10 @@ pub async fn remove(docker: &Docker, id: &str) -> Result<(), DockerError> {
     }
 }
 
-/// Removes everything that was deployed of a place. What a daemon does not remove now goes with a later clean-up.
-pub async fn remove_all(daemons: &BTreeSet<Daemon>, place: &Place) {
+/// Removes everything that was deployed of a place; true when all of it is gone. What a daemon does not remove now goes with a
+/// later clean-up.
+pub async fn remove_all(daemons: &BTreeSet<Daemon>, place: &Place) -> bool {
+    let mut all = true;
     for daemon in daemons {
         let docker = daemon.docker();
         let removed = async {
@@ -192,8 +202,10 @@ pub async fn remove_all(daemons: &BTreeSet<Daemon>, place: &Place) {
         };
         if let Err(error) = removed.await {
             tracing::warn!(%error, service = place.service, "containers were not removed");
+            all = false;
         }
     }
+    all
 }
 
 /// The ports on which a container of this machine listens inside, each with whether others than itself reach it.

@@ -1,24 +1,15 @@
-//! Images: fetched when they are needed, and which are still there.
+//! Images: fetched when they are needed.
 //!
-//! Refuses to say that one is gone when nobody could be asked: a rollback then finds out by itself, and says why.
+//! Refuses to fetch what is known by this host's daemon alone: no registry has it.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use domain::protocol::Registry;
-use futures::future::join_all;
 use runner::docker::{Docker, DockerError, registry_host};
 use serde::Deserialize;
 
 /// How long fetching an image may take.
 const FETCH: Duration = Duration::from_secs(30 * 60);
-/// How long the registry may take to say whether it has an image.
-const ASK: Duration = Duration::from_secs(10);
-/// How long its answer is believed.
-const FRESH: Duration = Duration::from_secs(60);
 
 /// What of an image matters to whoever runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +73,10 @@ pub async fn fetch(
 }
 
 /// The registry's login, for its own images only.
-fn login(
+///
+/// # Errors
+/// When it cannot be prepared.
+pub fn login(
     docker: &Docker,
     image: &str,
     registry: Option<&Registry>,
@@ -91,95 +85,4 @@ fn login(
     docker
         .logged_in(own)
         .map_err(|e| DockerError::Other(format!("the registry's login could not be prepared: {e}")))
-}
-
-/// Where an image is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Where {
-    /// With the daemon.
-    Here,
-    /// In the registry.
-    Registry,
-    /// Nowhere.
-    Gone,
-    /// Nobody could be asked, and why.
-    Unknown(String),
-}
-
-/// Where each of these images is, as a daemon that runs them would find it.
-pub async fn locate(
-    docker: &Docker,
-    images: &[String],
-    registry: Option<&Registry>,
-) -> HashMap<String, Where> {
-    let wanted: HashSet<&String> = images.iter().collect();
-    if wanted.is_empty() {
-        return HashMap::new();
-    }
-    let known = match known(docker).await {
-        Ok(known) => known,
-        Err(error) => {
-            let why = error.to_string();
-            return wanted.into_iter().map(|image| (image.clone(), Where::Unknown(why.clone()))).collect();
-        }
-    };
-    let looked = wanted.into_iter().map(async |image| {
-        let place = if known.contains(image.as_str()) {
-            Where::Here
-        } else if image.contains('@') {
-            in_registry(docker, image, registry).await
-        } else {
-            Where::Gone
-        };
-        (image.clone(), place)
-    });
-    join_all(looked).await.into_iter().collect()
-}
-
-/// Every image of the daemon, by id and by digest: one question for all.
-pub async fn known(docker: &Docker) -> Result<HashSet<String>, DockerError> {
-    let format = "{{.ID}} {{.Repository}}@{{.Digest}}";
-    let said = docker.ask(&["image", "ls", "--all", "--no-trunc", "--digests", "--format", format]).await?;
-    Ok(said.stdout.split_ascii_whitespace().map(str::to_owned).collect())
-}
-
-/// Asks the registry for the manifest alone; what it said is believed for a minute.
-async fn in_registry(docker: &Docker, image: &str, registry: Option<&Registry>) -> Where {
-    static SAID: Mutex<Option<HashMap<String, (Instant, Where)>>> = Mutex::new(None);
-    let said = |image: &str| {
-        let said = SAID.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (at, place) = said.as_ref()?.get(image)?.clone();
-        (at.elapsed() < FRESH).then_some(place)
-    };
-    if let Some(place) = said(image) {
-        return place;
-    }
-    let asked = async {
-        let with = login(docker, image, registry)?;
-        let mut question = with.docker.command(["manifest", "inspect"]);
-        if local(image) {
-            // What Docker itself does with registries on the loopback address.
-            question.arg("--insecure");
-        }
-        question.arg(image);
-        with.docker.finish("manifest", question, ASK).await
-    };
-    let place = match asked.await {
-        Ok(_) => Where::Registry,
-        Err(DockerError::Missing(_)) => Where::Gone,
-        Err(DockerError::Other(said)) if said.contains("no such manifest") || said.contains("not found") => {
-            Where::Gone
-        }
-        Err(error) => Where::Unknown(error.to_string()),
-    };
-    let mut said = SAID.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let said = said.get_or_insert_default();
-    said.retain(|_, (at, _)| at.elapsed() < FRESH);
-    said.insert(image.to_owned(), (Instant::now(), place.clone()));
-    place
-}
-
-fn local(image: &str) -> bool {
-    let host = registry_host(image);
-    host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
 }

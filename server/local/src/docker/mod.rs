@@ -4,8 +4,11 @@
 
 pub mod containers;
 pub mod images;
+pub mod known;
+pub mod locate;
 pub mod network;
 pub mod sweep;
+pub mod tidy;
 
 use control::ports;
 use domain::containers::ContainerSettings;

@@ -99,8 +99,9 @@ impl Shared {
         })
     }
 
-    /// Lets go of kept containers that newer ones have aged out. One whose daemon is away stays until it can be removed.
-    pub(super) async fn age_out(&self) {
+    /// Lets go of kept containers that newer ones have aged out, or that were stopped too long ago. One whose daemon is away
+    /// stays until it can be removed.
+    pub(super) async fn age_out(&self, oldest: Option<Duration>) {
         let state = self.state();
         let most = if state.live.as_ref().is_some_and(|l| l.work.launch.container.is_some()) {
             KEPT - 1
@@ -108,8 +109,17 @@ impl Shared {
             KEPT
         };
         let mut gone = Vec::new();
-        for boxed in state.kept.into_iter().skip(most) {
-            match containers::remove(&boxed.daemon.docker(), &boxed.container).await {
+        for (index, boxed) in state.kept.into_iter().enumerate() {
+            let docker = boxed.daemon.docker();
+            let too_old = async || match (oldest, containers::inspect(&docker, &boxed.container).await) {
+                (Some(oldest), Ok(seen)) => seen.state.stopped_for().is_some_and(|for_| for_ >= oldest),
+                (Some(_), Err(DockerError::Missing(_))) => true,
+                _ => false,
+            };
+            if index < most && (oldest.is_none() || !too_old().await) {
+                continue;
+            }
+            match containers::remove(&docker, &boxed.container).await {
                 Ok(()) => gone.push(boxed.container),
                 Err(error) => tracing::warn!(%error, "an old container stays for now"),
             }

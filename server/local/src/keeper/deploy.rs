@@ -247,7 +247,7 @@ impl Shared {
             });
         }
         self.prune().await;
-        self.age_out().await;
+        self.age_out(None).await;
         self.sweep_soon().await;
         End::Live
     }

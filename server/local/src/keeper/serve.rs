@@ -92,6 +92,13 @@ async fn talk(shared: Arc<Shared>, stream: UnixStream, over: CancellationToken) 
             shared.tend_gate();
             Answer::Status(shared.report())
         }
+        Ok(Some(Request::Tidy(seconds))) => {
+            // A deploy tidies up by itself.
+            if let Ok(_turn) = shared.turn.try_lock() {
+                shared.age_out(Some(Duration::from_secs(seconds))).await;
+            }
+            Answer::Tidied
+        }
         Ok(Some(Request::Stop)) => {
             shared.close(true).await;
             over.cancel();

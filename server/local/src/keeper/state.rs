@@ -201,10 +201,15 @@ pub struct State {
 }
 
 impl State {
+    /// What is live and what is kept, where it is a container.
+    pub fn containers(&self) -> impl Iterator<Item = &Boxed> {
+        let live = self.live.as_ref().and_then(|live| live.started.as_ref()?.container());
+        live.into_iter().chain(&self.kept)
+    }
+
     /// Every daemon that has, or may have, a container of this place.
     pub fn daemons(&self) -> BTreeSet<Daemon> {
-        let live = self.live.as_ref().and_then(|live| live.started.as_ref()?.container());
-        live.into_iter().chain(&self.kept).map(|boxed| &boxed.daemon).chain(&self.making).cloned().collect()
+        self.containers().map(|boxed| &boxed.daemon).chain(&self.making).cloned().collect()
     }
 
     /// Another version is live. Its predecessor comes first among what is kept; what is live again is kept no more.

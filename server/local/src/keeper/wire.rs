@@ -25,6 +25,8 @@ pub enum Request {
     Deploy(Box<DeployWork>),
     /// What runs?
     Status,
+    /// Let go of kept containers that were stopped this many seconds ago or earlier.
+    Tidy(u64),
     /// Stop the live version, forget it, and end.
     Stop,
 }
@@ -44,6 +46,8 @@ pub enum Answer {
     Deployed(End),
     /// What runs.
     Status(Report),
+    /// It is tidy, or busy with something else.
+    Tidied,
     /// It is stopped.
     Stopped,
     /// The request made no sense.

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::IpAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -72,20 +72,29 @@ fn deployment_id() -> DeploymentId {
     DeploymentId::from_parts(millis, u128::from(std::process::id()) << 32 | u128::from(n))
 }
 
+fn keepers(data: &Path) -> Keepers {
+    Keepers {
+        program: std::env::current_exe().unwrap(),
+        data: data.into(),
+        address: IpAddr::from([127, 0, 0, 1]),
+    }
+}
+
 impl Bench {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("local-").tempdir().unwrap();
-        let keepers = Keepers {
-            program: std::env::current_exe().unwrap(),
-            data: folder.path().into(),
-            address: IpAddr::from([127, 0, 0, 1]),
-        };
+        let keepers = keepers(folder.path());
         Self {
             target: ProcessTarget::new(keepers.clone()),
             host: ThisHost::new(keepers),
             port: own_port(),
             folder,
         }
+    }
+
+    /// How its keepers are started.
+    pub fn keepers(&self) -> Keepers {
+        keepers(self.folder.path())
     }
 
     pub fn place(&self) -> Place {

@@ -44,7 +44,7 @@ pub fn said(arguments: &[&str]) -> String {
     said_on(host().as_deref(), arguments)
 }
 
-fn said_on(host: Option<&str>, arguments: &[&str]) -> String {
+pub fn said_on(host: Option<&str>, arguments: &[&str]) -> String {
     let output = docker_on(host, arguments).output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "docker {arguments:?}: {err}");
@@ -70,6 +70,12 @@ fn program() -> PathBuf {
 
 /// An image of the test service.
 pub fn image_on(host: Option<&str>, version: &str, exposed: &[u16]) -> String {
+    let exposed: Vec<String> = exposed.iter().map(|port| format!("EXPOSE {port}")).collect();
+    image_with(host, version, &exposed)
+}
+
+/// The same with other instructions of a Dockerfile.
+pub fn image_with(host: Option<&str>, version: &str, changes: &[String]) -> String {
     static MADE: OnceLock<Vec<u8>> = OnceLock::new();
     let bundle = MADE.get_or_init(|| {
         let program = program();
@@ -82,8 +88,8 @@ pub fn image_on(host: Option<&str>, version: &str, exposed: &[u16]) -> String {
     for change in [r#"CMD ["/containers-service"]"#.to_owned(), format!("ENV VERSION={version}")] {
         import.extend(["--change".into(), change]);
     }
-    for port in exposed {
-        import.extend(["--change".into(), format!("EXPOSE {port}")]);
+    for change in changes {
+        import.extend(["--change".into(), change.clone()]);
     }
     let import: Vec<&str> = import.iter().map(String::as_str).chain(["-"]).collect();
     let mut child = docker_on(host, &import).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -133,7 +139,7 @@ pub fn all(bench: &Bench) -> Vec<(String, String)> {
     all_on(bench, host().as_deref())
 }
 
-fn all_on(bench: &Bench, host: Option<&str>) -> Vec<(String, String)> {
+pub fn all_on(bench: &Bench, host: Option<&str>) -> Vec<(String, String)> {
     let label = format!("label={}={}", labels::INSTANCE, labels::instance(bench.folder.path()));
     let lines =
         said_on(host, &["ps", "-a", "--no-trunc", "--filter", &label, "--format", "{{.ID}} {{.State}}"]);

@@ -2,8 +2,8 @@
 
 use std::{fs, time::Duration};
 
-use control::ports::Host;
-use domain::EnvironmentName;
+use control::ports::{Found, Host, Keep};
+use domain::{EnvironmentName, containers::ContainerSettings};
 use libtest_mimic::Trial;
 use runner::{LogSink, Target};
 
@@ -68,7 +68,7 @@ async fn cleaning() {
         fs::create_dir_all(data.join("work").join(run.to_string()).join("src")).unwrap();
     }
     // Nothing that was touched just now goes.
-    bench.host.clean(&[], &[]).await.unwrap();
+    bench.host.clean(&Keep::default()).await.unwrap();
     assert!(data.join("work").join(old_run.to_string()).exists() && has(&bench.host, &unwanted).await);
 
     let nothing = local::clean::Limit { age: Duration::ZERO, bytes: 0 };
@@ -81,7 +81,8 @@ async fn cleaning() {
     };
     let host = bench.host.clone().with_limits(limits);
     tokio::time::sleep(Duration::from_millis(20)).await;
-    host.clean(std::slice::from_ref(&wanted), &[kept_run]).await.unwrap();
+    let keep = Keep { artifacts: vec![wanted.clone()], runs: vec![kept_run], ..Keep::default() };
+    host.clean(&keep).await.unwrap();
     assert!(data.join("work").join(kept_run.to_string()).exists());
     assert!(!data.join("work").join(old_run.to_string()).exists());
     assert!(has(&host, &wanted).await && has(&host, &live.launch.artifact).await);
@@ -89,5 +90,6 @@ async fn cleaning() {
 }
 
 async fn has(host: &local::ThisHost, artifact: &str) -> bool {
-    host.has_artifacts(&[artifact.to_owned()], None).await == [true]
+    let wanted = [artifact.to_owned()];
+    host.artifacts(&wanted, &ContainerSettings::default(), None).await == [Found::There]
 }

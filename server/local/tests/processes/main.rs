@@ -9,12 +9,14 @@ mod bench;
 mod boxes;
 mod containers;
 mod daemons;
+mod finding;
 mod hosting;
 mod keepers;
 mod proxying;
 mod runners;
 mod sweeping;
 mod switching;
+mod tidying;
 
 use std::{future::Future, process::ExitCode, time::Duration};
 
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
     trials.extend(keepers::trials());
     trials.extend(hosting::trials());
     trials.extend(containers::trials());
+    trials.extend(finding::trials());
+    trials.extend(tidying::trials());
     trials.extend(daemons::trials());
     trials.extend(sweeping::trials());
     trials.extend(runners::trials());

@@ -1,0 +1,354 @@
+//! The way back as the database and today's settings have it: what is said of every candidate before anybody tries, and what the
+//! clean-up is told to leave alone. The real database; what lies outside answers from a script.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use control::{
+    Actor, Control, Error, Ports, Setup,
+    ports::{Attempt, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError},
+    seal::Sealer,
+    store::{Store, services},
+};
+use domain::{
+    DeploymentId, EnvironmentName, PipelineId, RunId, ServiceId, StageId,
+    containers::{ContainerSettings, TargetKind},
+    protocol::Registry,
+    service::{SecretVariable, ServiceSettings, Variable},
+    view::{Commit, Deployment},
+};
+use entity::{deployment, service};
+use sea_orm::EntityTrait;
+use secrecy::SecretString;
+
+const KEY: &str = "correct horse battery staple";
+type Asked = (Vec<String>, Option<String>);
+
+/// Answers what it was told to, and remembers what it was asked.
+#[derive(Default)]
+struct Script {
+    found: Mutex<HashMap<String, Found>>,
+    asked: Mutex<Vec<Asked>>,
+    kept: Mutex<Vec<Keep>>,
+}
+
+fn unasked<T>() -> Result<T, PortError> {
+    Err(PortError::new("nobody should ask this here"))
+}
+
+#[async_trait]
+impl Host for Script {
+    async fn deployed(&self, _: &str, _: EnvironmentName) -> Result<Deployed, PortError> {
+        unasked()
+    }
+    async fn artifacts(
+        &self,
+        wanted: &[String],
+        daemon: &ContainerSettings,
+        _: Option<&Registry>,
+    ) -> Vec<Found> {
+        self.asked.lock().unwrap().push((wanted.to_vec(), daemon.host.clone()));
+        let found = self.found.lock().unwrap();
+        wanted.iter().map(|artifact| found.get(artifact).cloned().unwrap_or(Found::There)).collect()
+    }
+    async fn docker(&self) -> Docker {
+        Docker::Away("it is scripted".into())
+    }
+    async fn free_port(&self, _: EnvironmentName, _: &[u16]) -> Result<u16, PortError> {
+        unasked()
+    }
+    async fn port_is_free(&self, _: u16) -> bool {
+        false
+    }
+    async fn ensure(&self) -> Result<(), PortError> {
+        unasked()
+    }
+    async fn retire(&self, _: &str) -> Result<(), PortError> {
+        unasked()
+    }
+    async fn clean(&self, keep: &Keep) -> Result<(), PortError> {
+        self.kept.lock().unwrap().push(keep.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Launcher for Script {
+    async fn launch(&self, _: &Attempt) -> Result<(), PortError> {
+        unasked()
+    }
+    async fn alive(&self, _: StageId, _: u32) -> Result<bool, PortError> {
+        unasked()
+    }
+    async fn kill(&self, _: StageId, _: u32) -> Result<(), PortError> {
+        unasked()
+    }
+    async fn sweep(&self) -> Result<(), PortError> {
+        unasked()
+    }
+}
+
+fn no_repository<T>() -> Result<T, GitError> {
+    Err(GitError::NoRepository("here".into()))
+}
+
+#[async_trait]
+impl Git for Script {
+    async fn default_branch(&self, _: &str) -> Result<String, GitError> {
+        no_repository()
+    }
+    async fn resolve(&self, _: &str, _: Option<&str>, _: Option<&str>) -> Result<Commit, GitError> {
+        no_repository()
+    }
+    async fn head(&self, _: &str, _: &str) -> Result<String, GitError> {
+        no_repository()
+    }
+    async fn log(&self, _: &str, _: Option<&str>, _: &str, _: u32) -> Result<Vec<Commit>, GitError> {
+        no_repository()
+    }
+    async fn files(&self, _: &str, _: &str) -> Result<Vec<String>, GitError> {
+        no_repository()
+    }
+    async fn read(&self, _: &str, _: &str, _: &[String]) -> Result<BTreeMap<String, String>, GitError> {
+        no_repository()
+    }
+    async fn install_hook(&self, _: &str, _: &str) -> Result<bool, GitError> {
+        no_repository()
+    }
+    async fn remove_hook(&self, _: &str, _: &str) -> Result<(), GitError> {
+        no_repository()
+    }
+}
+
+/// A service whose containers run on two daemons, on a database of its own.
+struct Story {
+    _folder: tempfile::TempDir,
+    store: Store,
+    script: Arc<Script>,
+    service: ServiceId,
+    url: String,
+}
+
+fn image(number: u32) -> String {
+    format!("sha256:{number:064x}")
+}
+
+fn settings() -> ServiceSettings {
+    let mut settings = ServiceSettings::new("orders", "/srv/orders.git");
+    for (environment, host) in [
+        (EnvironmentName::Staging, None),
+        (EnvironmentName::Production, Some("ssh://deploy@web-1".to_owned())),
+    ] {
+        let of = settings.environments.of_mut(environment);
+        (of.target, of.container.host) = (Some(TargetKind::Docker), host);
+    }
+    let sealed = Sealer::new(&KEY.into()).seal("variable", "hunter2hunter2").unwrap();
+    let secret = Variable::Secret(SecretVariable { value: Some(sealed), secret: true });
+    settings.environments.production.variables.insert("TOKEN".into(), secret);
+    settings
+}
+
+impl Story {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("seamless.db").display());
+        let store = Store::open(&url).await.unwrap();
+        let service = ServiceId::from_parts(1, 1);
+        let row = service::Model {
+            id: service.to_string(),
+            pipeline_id: PipelineId::from_parts(1, 1).to_string(),
+            name: "orders".into(),
+            settings: serde_json::to_string(&settings()).unwrap(),
+            repository: "/srv/orders.git".into(),
+            branch: "main".into(),
+            runtime: None,
+            production_port: 4100,
+            staging_port: 4600,
+            hook_secret: String::new(),
+            notices: "poll".into(),
+            head: None,
+            hold_reason: None,
+            hold_by: None,
+            hold_since: None,
+            last_run: 0,
+            generation: 0,
+            created_at: 1,
+            updated_at: 1,
+        };
+        services::insert(store.write(), row).await.unwrap();
+        Self { _folder: folder, store, script: Arc::default(), service, url }
+    }
+
+    async fn control(&self, key: &str) -> Control {
+        let (launcher, git, host) = (self.script.clone(), self.script.clone(), self.script.clone());
+        let key = SecretString::from(key.to_owned());
+        let store = Store::open(&self.url).await.unwrap();
+        Control::new(store, &key, Ports { launcher, git, host }, Setup::default())
+    }
+
+    /// What ran: the newest has the greatest number and is live.
+    async fn deployed(&self, environment: EnvironmentName, artifacts: &[String]) {
+        for (number, artifact) in artifacts.iter().enumerate() {
+            let id = DeploymentId::from_parts(number as u64 + 1, environment as u128 + 1);
+            let row = deployment::Model {
+                id: id.to_string(),
+                service_id: self.service.to_string(),
+                environment: environment.to_string(),
+                artifact: artifact.clone(),
+                artifact_size: 1,
+                commit_sha: format!("{number:040x}"),
+                commit_message: String::new(),
+                commit_author: String::new(),
+                launch: r#"{"target": "docker", "start": "", "health_path": null, "health_timeout_s": 60, "context": null}"#.into(),
+                config_hash: String::new(),
+                run_id: RunId::from_parts(1, 1).to_string(),
+                run_number: 1,
+                built_by: 1,
+                rollback: false,
+                live: number + 1 == artifacts.len(),
+                since: 1,
+                until: None,
+            };
+            let row = deployment::ActiveModel::from(row);
+            deployment::Entity::insert(row).exec_without_returning(self.store.write()).await.unwrap();
+        }
+    }
+
+    async fn change(&self, change: impl FnOnce(&mut ServiceSettings)) {
+        let mut row = services::get(self.store.read(), self.service).await.unwrap();
+        let mut settings = settings();
+        change(&mut settings);
+        row.settings = serde_json::to_string(&settings).unwrap();
+        services::update(self.store.write(), row).await.unwrap();
+    }
+}
+
+async fn listed(control: &Control, service: ServiceId) -> Vec<Deployment> {
+    control.deployments(service, None, None, 50).await.unwrap().items
+}
+
+/// Why one cannot go back to each, oldest first.
+fn whys(mut listed: Vec<Deployment>, environment: EnvironmentName) -> Vec<Option<String>> {
+    listed.retain(|d| d.environment == environment);
+    assert!(listed.iter().all(|d| d.can_roll_back == d.why_not.is_none()));
+    listed.into_iter().rev().map(|d| d.why_not).collect()
+}
+
+#[tokio::test]
+async fn every_candidate_says_whether_one_can_go_back_to_it() {
+    let story = Story::new().await;
+    let control = story.control(KEY).await;
+    let all: Vec<String> = (0..6).map(image).collect();
+    story.deployed(EnvironmentName::Production, &all).await;
+    story.deployed(EnvironmentName::Staging, &all[3..]).await;
+    story.script.found.lock().unwrap().extend([
+        (image(1), Found::Gone("it is gone: run its commit again".into())),
+        (image(2), Found::Unknown("the registry sleeps".into())),
+        (image(3), Found::NoDaemon("nobody is at web-1: start it".into())),
+    ]);
+    let found = listed(&control, story.service).await;
+    let doubts: Vec<_> =
+        found.iter().filter_map(|d| Some((d.artifact.digest.clone(), d.doubt.clone()?))).collect();
+    assert_eq!(doubts, [(image(2), "the registry sleeps".to_owned())]);
+    assert_eq!(
+        whys(found, EnvironmentName::Production),
+        [
+            None,
+            Some("it is gone: run its commit again".into()),
+            None,
+            Some("nobody is at web-1: start it".into()),
+            None,
+            Some("it is what runs now".into())
+        ]
+    );
+    // Each environment's own daemon is asked, once for all, and not about what is live.
+    let asked = std::mem::take(&mut *story.script.asked.lock().unwrap());
+    let production = (all[..5].iter().rev().cloned().collect(), Some("ssh://deploy@web-1".to_owned()));
+    assert_eq!(asked, [(vec![image(4), image(3)], None), production]);
+
+    let back = async |number: u64| {
+        let to = DeploymentId::from_parts(number + 1, EnvironmentName::Production as u128 + 1);
+        control.rollback(&Actor::named("ann"), story.service, EnvironmentName::Production, to).await
+    };
+    let Err(Error::Conflict(why)) = back(3).await else { panic!("nobody is there to run it") };
+    assert_eq!(why, "cannot roll back to 0000000: nobody is at web-1: start it");
+    assert!(matches!(back(1).await, Err(Error::Conflict(_))));
+    assert!(services::get(story.store.read(), story.service).await.unwrap().hold_since.is_none());
+    // A doubt is no reason against it.
+    assert_eq!(back(2).await.unwrap().artifact.unwrap().digest, image(2));
+}
+
+#[tokio::test]
+async fn a_configuration_that_does_not_resolve_is_told_beforehand() {
+    let story = Story::new().await;
+    let bundle = "ab".repeat(32);
+    let artifacts = [image(0), bundle.clone(), image(1)];
+    for environment in EnvironmentName::ALL {
+        story.deployed(environment, &artifacts).await;
+    }
+    // The target takes another kind of artifact now.
+    let control = story.control(KEY).await;
+    let now = Some("it is what runs now".to_owned());
+    let [none, Some(why), live] =
+        &whys(listed(&control, story.service).await, EnvironmentName::Production)[..]
+    else {
+        panic!("a bundle is no image")
+    };
+    assert!(
+        none.is_none() && *live == now && why.contains("set its target back to `process` first"),
+        "{why}"
+    );
+    story
+        .change(|settings| {
+            for environment in EnvironmentName::ALL {
+                settings.environments.of_mut(environment).target = Some(TargetKind::Process);
+            }
+        })
+        .await;
+    let [Some(why), None, _] = &whys(listed(&control, story.service).await, EnvironmentName::Staging)[..]
+    else {
+        panic!("an image is no bundle")
+    };
+    assert!(why.contains("set its target back to `docker` first"), "{why}");
+
+    // With another key production's secret stays shut; staging has none.
+    story.change(|_| {}).await;
+    let control = story.control("another key of enough length").await;
+    let found = listed(&control, story.service).await;
+    assert_eq!(whys(found.clone(), EnvironmentName::Staging)[0], None);
+    let why = whys(found, EnvironmentName::Production)[0].clone().unwrap();
+    assert!(why.contains("its variables cannot be opened: SEAMLESS_SECRET_KEY"), "{why}");
+}
+
+#[tokio::test]
+async fn the_clean_up_is_told_what_is_needed() {
+    let story = Story::new().await;
+    let control = story.control(KEY).await;
+    let all: Vec<String> = (0..9).map(image).collect();
+    story.deployed(EnvironmentName::Production, &all).await;
+    // Staging is elsewhere: each environment keeps its own last five.
+    let staging: Vec<String> = (20..22).map(image).collect();
+    story.deployed(EnvironmentName::Staging, &staging).await;
+    control.clean().await.unwrap();
+    // One that is older is needed as soon as a run goes back to it.
+    let to = DeploymentId::from_parts(2, EnvironmentName::Production as u128 + 1);
+    let run =
+        control.rollback(&Actor::named("ann"), story.service, EnvironmentName::Production, to).await.unwrap();
+    control.clean().await.unwrap();
+    let kept = story.script.kept.lock().unwrap().clone();
+    let hosts = |keep: &Keep| keep.daemons.iter().map(|d| d.host.clone()).collect::<Vec<_>>();
+    let [mut before, mut after] = <[Keep; 2]>::try_from(kept).unwrap();
+    for keep in [&mut before, &mut after] {
+        keep.artifacts.sort();
+        assert_eq!(hosts(keep), [None, Some("ssh://deploy@web-1".into())]);
+    }
+    let good: Vec<String> = (4..9).chain(20..22).map(image).collect();
+    assert_eq!((before.artifacts, before.runs), (good.clone(), vec![]));
+    assert_eq!(after.artifacts, [vec![image(1)], good].concat());
+    assert_eq!(after.runs, [run.id]);
+}
