@@ -34,7 +34,8 @@ pub fn Input(
     /// Its label.
     label: &'static str,
     /// Its name in the form.
-    name: &'static str,
+    #[prop(into)]
+    name: String,
     /// Its path in the settings, for errors.
     path: &'static str,
     /// What it holds at first.
@@ -55,7 +56,7 @@ pub fn Input(
     /// Where errors come from.
     wrong: Wrong,
 ) -> impl IntoView {
-    let id = id_of(name);
+    let id = id_of(&name);
     let says = message(&wrong, path);
     view! {
         <div class="field">
@@ -85,7 +86,8 @@ pub fn Area(
     /// Its label.
     label: &'static str,
     /// Its name in the form.
-    name: &'static str,
+    #[prop(into)]
+    name: String,
     /// Its path in the settings, for errors.
     path: &'static str,
     /// What it holds at first.
@@ -103,7 +105,7 @@ pub fn Area(
     /// Where errors come from.
     wrong: Wrong,
 ) -> impl IntoView {
-    let id = id_of(name);
+    let id = id_of(&name);
     let says = message(&wrong, path);
     let rows = value.lines().count().clamp(rows, 12).to_string();
     view! {
@@ -135,14 +137,15 @@ pub fn Check(
     /// Its label.
     label: &'static str,
     /// Its name in the form.
-    name: &'static str,
+    #[prop(into)]
+    name: String,
     /// Whether it is on at first.
     on: bool,
     /// A word of help.
     #[prop(into, optional)]
     hint: String,
 ) -> impl IntoView {
-    let id = id_of(name);
+    let id = id_of(&name);
     view! {
         <div class="check">
             <input type="checkbox" id=id.clone() name=name checked=on aria-describedby=format!("{id}-note")/>
