@@ -204,6 +204,42 @@ step('settings are changed, refused and kept', async () => {
     assert.ok((await person.page.locator('.wrong').count()) > 0, 'a slip deletes nothing');
 });
 
+step('containers are out of sight until they are chosen, and refused in words where there is no daemon', async () => {
+    await openService();
+    await person.page.getByText('runs as processes of this machine').waitFor();
+    await person.page.getByRole('main').getByRole('link', { name: 'Settings' }).click();
+    const box = person.page.getByRole('group', { name: 'Its containers' });
+    assert.equal(await box.isVisible(), false);
+    await person.page.getByLabel('In containers').check();
+    await box.waitFor();
+    await person.look();
+    const production = box.getByRole('group', { name: 'Production' });
+    await box.getByLabel('Dockerfile').fill('docker/bell.Dockerfile');
+    await box.getByLabel('Build secrets').fill('NOBODY');
+    await production.getByLabel('Memory').fill('plenty');
+    await production.getByLabel('Cores').fill('0.5');
+    await production.getByLabel('Started again').selectOption('on_failure');
+    await button('Save').click();
+    const told = async (field) => {
+        assert.equal(await field.getAttribute('aria-invalid'), 'true');
+        return person.page.locator(`#${await field.getAttribute('aria-describedby')} .wrong`).innerText();
+    };
+    assert.match(await told(production.getByLabel('Memory')), /512 MiB/);
+    assert.match(await told(box.getByLabel('Build secrets')), /NOBODY/);
+    await person.look();
+    await box.getByLabel('Build secrets').fill('BELL_KEY');
+    await production.getByLabel('Memory').fill('1 GiB');
+    await button('Save').click();
+    assert.match(await told(person.page.getByRole('radiogroup', { name: 'How it runs' })), /containers cannot be used yet/);
+    await person.page.getByLabel('As processes of this machine').check();
+    await button('Save').click();
+    await person.page.getByText('Saved.').waitFor();
+    assert.equal(await box.isVisible(), false);
+    await person.page.getByLabel('In containers').check();
+    const kept = [box.getByLabel('Dockerfile'), production.getByLabel('Memory'), production.getByLabel('Cores'), production.getByLabel('Started again')];
+    assert.deepEqual(await Promise.all(kept.map((field) => field.inputValue())), ['docker/bell.Dockerfile', '1 GiB', '0.5', 'on_failure']);
+});
+
 step('signing out ends the session', async () => {
     for (const path of ['/', '/runs', '/approvals', '/deliveries', '/settings']) {
         await person.goto(path);

@@ -25,6 +25,9 @@ pub enum TargetKind {
 }
 
 impl TargetKind {
+    /// All of them.
+    pub const ALL: [TargetKind; 2] = [TargetKind::Process, TargetKind::Docker];
+
     /// Whether it deploys images rather than bundles of files.
     pub fn takes_images(self) -> bool {
         self == TargetKind::Docker
@@ -78,6 +81,20 @@ pub enum RestartPolicy {
 }
 
 impl RestartPolicy {
+    /// All of them.
+    pub const ALL: [RestartPolicy; 4] =
+        [RestartPolicy::UnlessStopped, RestartPolicy::OnFailure, RestartPolicy::Always, RestartPolicy::Never];
+
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RestartPolicy::UnlessStopped => "unless_stopped",
+            RestartPolicy::OnFailure => "on_failure",
+            RestartPolicy::Always => "always",
+            RestartPolicy::Never => "never",
+        }
+    }
+
     /// Docker's word for it.
     pub fn as_docker(self) -> &'static str {
         match self {
@@ -103,12 +120,12 @@ pub struct Resources {
 impl Resources {
     fn problems(&self, field: &str, say: &mut impl FnMut(String, &str)) {
         if self.memory_mb.is_some_and(|mb| !(6..=1_048_576).contains(&mb)) {
-            say(format!("{field}.memory_mb"), "give MiB from 6 to 1048576, or leave it out for no limit");
+            say(format!("{field}.memory_mb"), "give 6 to 1048576 MiB, or leave it out for no limit");
         }
         if self.cpu_millis.is_some_and(|millis| !(10..=256_000).contains(&millis)) {
             say(
                 format!("{field}.cpu_millis"),
-                "give thousandths of a core from 10 to 256000 (1500 is one and a half), or leave it out",
+                "give 0.01 to 256 cores, which are 10 to 256000 thousandths, or leave it out for no limit",
             );
         }
     }
@@ -278,6 +295,16 @@ mod tests {
         let image = format!("127.0.0.1:5000/shop@sha256:{digest}");
         assert_eq!((ArtifactKind::of(&image), short_digest(&image)), (ArtifactKind::Image, "9f86d081884c"));
         assert_eq!(ArtifactKind::of(&format!("sha256:{digest}")), ArtifactKind::Image);
+    }
+
+    #[test]
+    fn names_are_those_of_the_wire() {
+        for policy in RestartPolicy::ALL {
+            assert_eq!(serde_json::json!(policy), policy.as_str());
+        }
+        for target in TargetKind::ALL {
+            assert_eq!(serde_json::json!(target), target.as_str());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    containers::TargetKind,
     id::{DeliveryId, DeploymentId, PipelineId, RunId, ServiceId, SessionId, StageId},
     plan::{Plan, Trigger},
     service::ServiceSettings,
@@ -499,6 +500,43 @@ pub struct Overview {
     pub cursor: String,
 }
 
+/// Whether the server's own Docker daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Daemon {
+    /// It does.
+    Answers {
+        /// Its version, such as `28.2.2`.
+        version: String,
+        /// Where it is, such as `unix:///var/run/docker.sock`.
+        host: String,
+    },
+    /// It does not, for this reason.
+    Away(String),
+}
+
+/// What this server has for containers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Containers {
+    /// Its daemon.
+    pub daemon: Daemon,
+    /// Where images are pushed; they stay with the daemon when absent.
+    pub registry: Option<String>,
+}
+
+/// What runs of a service use, told before one starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Means {
+    /// How it is deployed; absent when it is not.
+    pub target: Option<TargetKind>,
+    /// The toolchain image of its commands; they run on the server's machine when absent.
+    pub image: Option<String>,
+    /// The server's daemon; not asked when nothing needs it.
+    pub daemon: Option<Daemon>,
+    /// Environments that are with a daemon of their own, and where that is.
+    pub elsewhere: Vec<(EnvironmentName, String)>,
+}
+
 /// What the run page shows besides the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunPage {
@@ -514,6 +552,8 @@ pub struct RunPage {
     pub live: Option<Deployment>,
     /// The neighbours' versions an integration test meets.
     pub neighbours: Vec<EnvironmentRow>,
+    /// What it uses.
+    pub means: Means,
     /// The server's clock.
     pub now: Timestamp,
     /// Where the live stream goes on from here.
@@ -531,6 +571,8 @@ pub struct ServicePage {
     pub runs: Vec<Run>,
     /// Its newest deployments, of both environments.
     pub deployments: Vec<Deployment>,
+    /// What its next run will use.
+    pub means: Means,
     /// The server's clock.
     pub now: Timestamp,
     /// Where the overview's live stream goes on from here.

@@ -4,7 +4,7 @@
 
 use domain::{
     DeploymentId, EnvironmentName, ServiceId,
-    view::{Deployment, Detected, Page, Run, Service, ServicePage},
+    view::{Containers, Deployment, Detected, Page, Run, Service, ServicePage},
 };
 use leptos::prelude::*;
 
@@ -33,6 +33,12 @@ pub async fn service(id: ServiceId) -> Answer<Dated<Service>> {
 #[server(name = ReadDetect, prefix = "/fn", endpoint = "detect")]
 pub async fn detect(repository: String, branch: Option<String>) -> Answer<Detected> {
     control()?.detect(repository.trim(), filled(branch).as_deref()).await.map_err(refuse)
+}
+
+/// What this server has for containers.
+#[server(name = ReadContainers, prefix = "/fn", endpoint = "containers")]
+pub async fn containers() -> Answer<Containers> {
+    Ok(control()?.containers().await)
 }
 
 /// Connects a service, and goes to its first run or its page.

@@ -37,7 +37,8 @@ pub fn Input(
     #[prop(into)]
     name: String,
     /// Its path in the settings, for errors.
-    path: &'static str,
+    #[prop(into)]
+    path: String,
     /// What it holds at first.
     #[prop(into)]
     value: String,
@@ -57,7 +58,7 @@ pub fn Input(
     wrong: Wrong,
 ) -> impl IntoView {
     let id = id_of(&name);
-    let says = message(&wrong, path);
+    let says = message(&wrong, &path);
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
@@ -89,7 +90,8 @@ pub fn Area(
     #[prop(into)]
     name: String,
     /// Its path in the settings, for errors.
-    path: &'static str,
+    #[prop(into)]
+    path: String,
     /// What it holds at first.
     #[prop(into)]
     value: String,
@@ -106,7 +108,7 @@ pub fn Area(
     wrong: Wrong,
 ) -> impl IntoView {
     let id = id_of(&name);
-    let says = message(&wrong, path);
+    let says = message(&wrong, &path);
     let rows = value.lines().count().clamp(rows, 12).to_string();
     view! {
         <div class="field">
@@ -151,6 +153,94 @@ pub fn Check(
             <input type="checkbox" id=id.clone() name=name checked=on aria-describedby=format!("{id}-note")/>
             <label for=id.clone()>{label}</label>
             <span class="note" id=format!("{id}-note")>{hint}</span>
+        </div>
+    }
+    .into_any()
+}
+
+/// One of a few, all of them in sight.
+#[component]
+pub fn Choice(
+    /// What is chosen.
+    label: &'static str,
+    /// Its name in the form.
+    #[prop(into)]
+    name: String,
+    /// Its path in the settings, for errors.
+    path: &'static str,
+    /// What is chosen at first.
+    #[prop(into)]
+    value: String,
+    /// Value, label and a word of help of each.
+    options: Vec<(&'static str, &'static str, String)>,
+    /// Where errors come from.
+    wrong: Wrong,
+) -> impl IntoView {
+    let id = id_of(&name);
+    let says = message(&wrong, path);
+    let bad = says.as_ref().map(|_| "true");
+    let head = format!("{id}-label");
+    let described = says.is_some().then(|| format!("{id}-note"));
+    let note = says.map(|says| view! { <Note id=id.clone() hint=String::new() says=Some(says)/> });
+    let labelled = head.clone();
+    let options = options
+        .into_iter()
+        .map(|(of, label, hint)| {
+            let one = format!("{id}-{of}");
+            view! {
+                <div class="check">
+                    <input type="radio" id=one.clone() name=name.clone() value=of checked=of == value aria-describedby=format!("{one}-note")/>
+                    <label for=one.clone()>{label}</label>
+                    <span class="note" id=format!("{one}-note")>{hint}</span>
+                </div>
+            }
+        })
+        .collect_view();
+    view! {
+        <div class="field choice" role="radiogroup" aria-labelledby=labelled aria-describedby=described aria-invalid=bad>
+            <span class="label" id=head>{label}</span>
+            {options}
+            {note}
+        </div>
+    }
+    .into_any()
+}
+
+/// One of a few, in a list that opens.
+#[component]
+pub fn Select(
+    /// Its label.
+    label: &'static str,
+    /// Its name in the form.
+    #[prop(into)]
+    name: String,
+    /// Its path in the settings, for errors.
+    #[prop(into)]
+    path: String,
+    /// What is chosen at first.
+    #[prop(into)]
+    value: String,
+    /// Value and label of each.
+    options: Vec<(&'static str, &'static str)>,
+    /// A word of help.
+    #[prop(into, optional)]
+    hint: String,
+    /// Where errors come from.
+    wrong: Wrong,
+) -> impl IntoView {
+    let id = id_of(&name);
+    let says = message(&wrong, &path);
+    let options = options
+        .into_iter()
+        .map(|(of, label)| view! { <option value=of selected=of == value>{label}</option> })
+        .collect_view();
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <select id=id.clone() name=name aria-describedby=format!("{id}-note") aria-invalid=says.as_ref().map(|_| "true")>
+                {options}
+            </select>
+            <Note id hint says/>
         </div>
     }
     .into_any()

@@ -2,11 +2,15 @@
 //!
 //! Refuse colour alone: every status has an icon and a word as well.
 
-use domain::{Status, plan::Trigger, view::Run};
+use domain::{
+    Status,
+    plan::Trigger,
+    view::{Artifact, Means, Run},
+};
 use leptos::prelude::*;
 
 use super::Icon;
-use crate::text::words;
+use crate::text::{means, words};
 
 /// Class, icon and word of a status.
 pub fn look(status: Status) -> (&'static str, &'static str, &'static str) {
@@ -92,4 +96,36 @@ pub fn Face(
     name: String,
 ) -> impl IntoView {
     view! { <b class="face" aria-hidden="true">{words::initials(&name)}</b> }.into_any()
+}
+
+/// An artifact by the first digits of its digest; all of it on hover.
+#[component]
+pub fn Digest(
+    /// The artifact.
+    artifact: Artifact,
+) -> impl IntoView {
+    let short = domain::containers::short_digest(&artifact.digest).to_owned();
+    view! { <code title=artifact.digest>{short}</code> }.into_any()
+}
+
+/// What runs of a service use, and why that cannot be just now.
+#[component]
+pub fn Uses(
+    /// What it is.
+    means: Means,
+) -> impl IntoView {
+    let trouble = means::trouble(&means)
+        .map(|why| view! { <span class="uses wait"><Icon name="warn"/><span>{why}</span></span> });
+    view! { <span class="dim">{format!("runs {}", means::clause(&means))}</span>{trouble} }.into_any()
+}
+
+/// How what runs somewhere is: class, icon and word.
+pub fn health(of: &str) -> (&'static str, &'static str, &'static str) {
+    match of {
+        "healthy" => ("", "check", "healthy"),
+        "unhealthy" => ("bad", "x", "not healthy"),
+        "stopped" => ("bad", "stop", "stopped"),
+        "drifted" => ("wait", "warn", "changed"),
+        _ => ("", "ask", "health unknown"),
+    }
 }

@@ -11,13 +11,13 @@ mod notice;
 mod seam;
 
 pub use clock::{Clock, Took, Until, When};
-pub use field::{Area, Check, Input};
+pub use field::{Area, Check, Choice, Input, Select};
 #[cfg(feature = "hydrate")]
 pub use frame::WAITING;
 pub use frame::{Crumbs, Frame, Top};
 pub use icon::Icon;
 #[cfg(feature = "ssr")]
 pub use icon::Sprite;
-pub use marks::{Ahead, Face, Sha, StatusMark, StatusPill, look};
+pub use marks::{Ahead, Digest, Face, Sha, StatusMark, StatusPill, Uses, health, look};
 pub use notice::{Failure, Hint, Loading, Refused};
 pub use seam::{Seam, ended_badly, progress};

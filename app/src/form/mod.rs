@@ -1,7 +1,9 @@
-//! The service form: every setting as a flat text field, as browsers post them, and the way from there to settings and back.
+//! The service form: every setting as a text field, as browsers post them, and the way from there to settings and back.
 //!
 //! Refuses to lose what it does not show: settings without a field are taken from what is stored.
 
+mod amounts;
+mod containers;
 mod durations;
 mod variables;
 
@@ -11,6 +13,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use containers::{ContainersForm, PlaceForm};
 pub use variables::KEEP;
 
 /// What the form's inputs hold. Check boxes are absent when they are off.
@@ -25,10 +28,6 @@ pub struct ServiceForm {
     pub branch: String,
     /// Folder inside the repository.
     pub context: String,
-    /// Toolchain image, kept as it is.
-    pub image: String,
-    /// Path of the Dockerfile, kept as it is.
-    pub dockerfile: String,
     /// Command of Prepare.
     pub prepare: String,
     /// Command of Code Quality.
@@ -75,6 +74,8 @@ pub struct ServiceForm {
     pub production_variables: String,
     /// The same for production alone.
     pub production_secrets: String,
+    /// Everything about containers.
+    pub containers: ContainersForm,
 }
 
 fn tick(on: bool) -> Option<String> {
@@ -100,8 +101,6 @@ impl ServiceForm {
             repository: settings.repository.clone(),
             branch: text(&settings.branch),
             context: text(&settings.context),
-            image: text(&settings.image),
-            dockerfile: text(&settings.dockerfile),
             prepare: text(&c.prepare),
             code_quality: text(&c.code_quality),
             unit_test: text(&c.unit_test),
@@ -125,6 +124,7 @@ impl ServiceForm {
             staging_secrets: variables::secret_lines(&e.staging.variables),
             production_variables: variables::plain_lines(&e.production.variables),
             production_secrets: variables::secret_lines(&e.production.variables),
+            containers: ContainersForm::of(settings),
         }
     }
 
@@ -174,7 +174,7 @@ impl ServiceForm {
         // One setting, said once: the service's own port is production's.
         environments.production.port = None;
         environments.production.variables = production_variables;
-        let settings = ServiceSettings {
+        let mut settings = ServiceSettings {
             name: self.name.trim().to_owned(),
             repository: self.repository.trim().to_owned(),
             branch: filled(self.branch),
@@ -191,24 +191,19 @@ impl ServiceForm {
                 integration_test: filled(self.integration_test),
                 start: filled(self.start),
             },
-            image: filled(self.image).or(base.image),
-            toolchain: base.toolchain,
-            dockerfile: filled(self.dockerfile).or(base.dockerfile),
-            build: base.build,
-            container_port: base.container_port,
             context: filled(self.context),
             port: production_port,
             health_path: filled(self.health_path),
             staging: self.staging.is_some(),
             auto_deploy: self.auto_deploy.is_some(),
-            auto_merge: base.auto_merge,
             variables,
-            integration: base.integration,
             environments,
             stage_timeout_s,
             approval_timeout_s,
             health_timeout_s,
+            ..base
         };
+        self.containers.apply(&mut settings, &mut problems);
         problems.extend(settings.problems());
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
@@ -231,7 +226,11 @@ fn error(field: &str, message: &str) -> FieldError {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use domain::service::{SecretVariable, Variable};
+    use domain::{
+        EnvironmentName,
+        containers::{ContainerSettings, Resources, RestartPolicy, TargetKind},
+        service::{Integration, SecretVariable, Variable},
+    };
 
     fn full() -> ServiceSettings {
         let mut s = ServiceSettings::new("orders", "/srv/orders.git");
@@ -244,6 +243,25 @@ mod tests {
         s.auto_deploy = true;
         s.auto_merge = true;
         s.image = Some("node:22".into());
+        s.toolchain.network = false;
+        s.toolchain.resources.cpu_millis = Some(1500);
+        s.dockerfile = Some("docker/orders.Dockerfile".into());
+        s.container_port = Some(8080);
+        s.build.arguments.insert("NODE_ENV".into(), "production".into());
+        s.build.secrets = vec!["NPM_TOKEN".into(), "KEY".into()];
+        s.variables
+            .insert("NPM_TOKEN".into(), Variable::Secret(SecretVariable { value: None, secret: true }));
+        s.integration =
+            Some(Integration { compose_file: Some("compose.test.yaml".into()), ..Default::default() });
+        for environment in EnvironmentName::ALL {
+            s.environments.of_mut(environment).target = Some(TargetKind::Docker);
+        }
+        s.environments.production.container = ContainerSettings {
+            host: Some("tcp://10.0.0.5:2376".into()),
+            certificates: Some("/etc/seamless/docker".into()),
+            resources: Resources { memory_mb: Some(2048), cpu_millis: Some(250) },
+            restart: RestartPolicy::OnFailure,
+        };
         s.stage_timeout_s = 90;
         s.triggers.pull_request_opened = false;
         s.variables.insert("GREETING".into(), Variable::Plain("two\nlines".into()));
@@ -275,9 +293,44 @@ mod tests {
     }
 
     #[test]
-    fn a_checkbox_that_is_off_is_absent() {
+    fn what_is_wrong_about_containers_is_named() {
+        let mut form = ServiceForm::of(&full());
+        let c = &mut form.containers;
+        (c.target, c.port, c.memory) = ("cloud".into(), "http".into(), "much".into());
+        (c.arguments, c.secrets) = ("nonsense".into(), "KEY, NOBODY\nKEY".into());
+        (c.production.cores, c.staging.restart) = ("1,5".into(), "sometimes".into());
+        let problems = form.into_settings(full()).unwrap_err();
+        let fields: Vec<_> = problems.iter().map(|p| p.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            [
+                "environments.production.target",
+                "container_port",
+                "build.arguments",
+                "toolchain.resources.memory_mb",
+                "environments.staging.container.restart",
+                "environments.production.container.resources.cpu_millis",
+                "build.secrets.NOBODY",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_emptied_is_gone() {
         let form = ServiceForm { name: "a".into(), repository: "/b".into(), ..ServiceForm::default() };
+        let mut base = full();
+        base.environments = Default::default();
+        let settings = form.into_settings(base).unwrap();
+        assert_eq!((settings.image, settings.dockerfile, settings.integration), (None, None, None));
+        assert_eq!((settings.container_port, settings.build), (None, Default::default()));
+    }
+
+    #[test]
+    fn a_checkbox_that_is_off_is_absent() {
+        let mut form = ServiceForm { name: "a".into(), repository: "/b".into(), ..ServiceForm::default() };
+        form.containers.dockerfile = "Dockerfile".into();
         let settings = form.into_settings(full()).unwrap();
+        assert!(!settings.toolchain.network && settings.integration.is_none());
         assert!(!settings.staging && !settings.auto_deploy && !settings.triggers.push);
         assert!(settings.auto_merge, "has no field, so it is kept");
     }

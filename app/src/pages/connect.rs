@@ -2,7 +2,10 @@
 //!
 //! Refuses to keep a step in the browser: the second one is an address, so it survives a reload and needs no JavaScript.
 
-use domain::{service::Commands, view::Detected};
+use domain::{
+    service::Commands,
+    view::{Containers, Detected},
+};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -12,7 +15,7 @@ use super::{
     service::form::{Fields, Why},
 };
 use crate::{
-    api::{self, ApiError, CreateService},
+    api::{self, Answer, ApiError, CreateService},
     components::{Crumbs, Icon, Loading, Refused, Sha, Top},
     form::ServiceForm,
 };
@@ -33,7 +36,7 @@ pub fn ConnectPage() -> impl IntoView {
         |(repository, branch)| async move {
             match repository.is_empty() {
                 true => None,
-                false => Some(api::detect(repository, Some(branch)).await),
+                false => Some(propose(repository, branch).await),
             }
         },
     );
@@ -45,7 +48,7 @@ pub fn ConnectPage() -> impl IntoView {
             {move || Suspend::new(async move {
                 let (repository, branch) = asked.get_untracked();
                 match detected.await {
-                    Some(Ok(detected)) => view! { <Proposed detected/> }.into_any(),
+                    Some(Ok((detected, here))) => view! { <Proposed detected here/> }.into_any(),
                     Some(Err(error)) => view! { <Which repository branch error=Some(error)/> }.into_any(),
                     None => view! { <Which repository branch error=None/> }.into_any(),
                 }
@@ -53,6 +56,12 @@ pub fn ConnectPage() -> impl IntoView {
         </Suspense>
     }
     .into_any()
+}
+
+/// What to do with a repository, and what this server has to do it with.
+async fn propose(repository: String, branch: String) -> Answer<(Detected, Containers)> {
+    let detected = api::detect(repository, Some(branch)).await?;
+    Ok((detected, api::containers().await?))
 }
 
 #[component]
@@ -97,7 +106,7 @@ fn runtime_name(runtime: &str) -> &str {
 }
 
 #[component]
-fn Proposed(detected: Detected) -> impl IntoView {
+fn Proposed(detected: Detected, here: Containers) -> impl IntoView {
     let error = refusal::<CreateService>();
     // A form that was refused comes back as it was typed.
     let typed = error.as_ref().and_then(|e| e.form.clone()).map(|f| *f);
@@ -123,7 +132,7 @@ fn Proposed(detected: Detected) -> impl IntoView {
         <p class="facts"><span>"Looked at "<Sha commit=commit.clone()/>" "{commit.message}</span><a class="link" href="/services/new" title=back>"another repository"</a></p>
         <Refused error=error.clone()/>
         <form method="post" action=CreateService::PATH>
-            <Fields form why=Why::new(proposals) wrong=error/>
+            <Fields form why=Why::new(proposals) wrong=error here/>
             <div class="submit card">
                 <div class="check">
                     <input type="checkbox" id="run_now" name="run_now" checked=true/>

@@ -1,15 +1,16 @@
-//! The person's own settings: colours, and the browsers that are logged in.
+//! The person's own settings: colours, and the browsers that are logged in; and what this server has for containers.
 //!
-//! Refuses server settings; those come from the environment and are read once.
+//! Refuses to change server settings; those come from the environment and are read once.
 
-use domain::view::SessionView;
+use domain::view::{Containers, Daemon, SessionView};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
 use super::refusal;
 use crate::{
     api::{self, Dated, RevokeSession, SetTheme},
-    components::{Clock, Failure, Loading, Refused, Top, Until, When},
+    components::{Clock, Failure, Icon, Loading, Refused, Top, Until, When},
+    text::words,
     theme::Theme,
 };
 
@@ -17,6 +18,7 @@ use crate::{
 #[component]
 pub fn SettingsPage() -> impl IntoView {
     let sessions = Resource::new(|| (), |()| api::sessions());
+    let here = Resource::new(|| (), |()| api::containers());
     view! {
         <Title text="Settings"/>
         <Top>"Settings"</Top>
@@ -36,6 +38,17 @@ pub fn SettingsPage() -> impl IntoView {
                 </Suspense>
             </section>
             <section class="card panel">
+                <h2>"Containers"</h2>
+                <Suspense fallback=Loading>
+                    {move || Suspend::new(async move {
+                        match here.await {
+                            Ok(here) => view! { <Boxes here/> }.into_any(),
+                            Err(error) => view! { <Failure error/> }.into_any(),
+                        }
+                    })}
+                </Suspense>
+            </section>
+            <section class="card panel">
                 <h2>"About"</h2>
                 <dl>
                     <dt>"Version"</dt>
@@ -49,6 +62,33 @@ pub fn SettingsPage() -> impl IntoView {
                 </dl>
             </section>
         </div>
+    }
+    .into_any()
+}
+
+/// Whether a daemon answers and where images go; else the way there.
+#[component]
+fn Boxes(here: Containers) -> impl IntoView {
+    let daemon = match here.daemon {
+        Daemon::Answers { version, host } => view! {
+            <p class="st ok"><Icon name="check"/><span>{format!("Docker {version} answers")}</span></p>
+            <p class="sub">"At "<code>{host}</code>". Services with a Dockerfile can run in containers, and commands in toolchain images."</p>
+        }
+        .into_any(),
+        Daemon::Away(why) => view! {
+            <p class="st wait"><Icon name="warn"/><span>"Docker cannot be used"</span></p>
+            <p class="sub">{words::sentence(&why)}"."</p>
+            <p class="dim">"Services run as processes meanwhile. With Docker installed and running on this machine it is found by itself; "<code>"DOCKER_HOST"</code>" names a daemon elsewhere."</p>
+        }
+        .into_any(),
+    };
+    let registry = match here.registry {
+        Some(address) => view! { "Pushed to "<code>{address}</code> }.into_any(),
+        None => view! { "Stay with the daemon. "<code>"SEAMLESS_REGISTRY"</code>" names a registry, such as "<code>"registry.example.org/acme"</code> }.into_any(),
+    };
+    view! {
+        <div class="boxes">{daemon}</div>
+        <dl><dt>"Images"</dt><dd>{registry}</dd></dl>
     }
     .into_any()
 }

@@ -4,4 +4,5 @@
 
 pub mod ansi;
 pub mod line;
+pub mod means;
 pub mod words;

@@ -21,6 +21,7 @@ pub mod runs;
 pub mod seal;
 pub mod services;
 pub mod store;
+pub mod targets;
 mod variables;
 
 use std::{
@@ -128,6 +129,8 @@ pub struct Inner {
     pub(crate) launching: Mutex<HashSet<(StageId, u32)>>,
     /// Commits between two versions, by repository and both ends; they never change.
     pub(crate) ahead: Mutex<std::collections::HashMap<(String, String, String), u32>>,
+    /// Whether the daemon answers, as it was a moment ago.
+    pub(crate) daemon: targets::Brief<domain::view::Daemon>,
     started: Timestamp,
 }
 
@@ -162,6 +165,7 @@ impl Control {
             clock,
             launching: Mutex::default(),
             ahead: Mutex::default(),
+            daemon: targets::Brief::default(),
             started,
         }))
     }

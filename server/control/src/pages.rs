@@ -3,6 +3,7 @@
 use domain::{
     EnvironmentName, RunId, ServiceId, StageKind, Status, Timestamp,
     live::Cursor,
+    plan::{Plan, PlannedStage, Trigger},
     view::{Activity, Commit, LogPage, Need, Overview, OverviewRow, Run, RunPage, ServicePage},
 };
 use futures::future::join_all;
@@ -180,7 +181,12 @@ impl Control {
             .await
             .into_iter()
             .collect::<Result<_>>()?;
-        Ok(RunPage { run, shown, log, commits, live, neighbours, now: self.now(), cursor })
+        // What the plan says counts; everything else is as the settings are now.
+        let goes_on = |s: &PlannedStage| s.skip.is_none() && s.kind.ordinal() >= StageKind::Build.ordinal();
+        let launch = run.plan.launch.as_ref().filter(|_| run.plan.stages.iter().any(goes_on));
+        let target = launch.map(|l| l.target);
+        let means = self.means(&rows::settings(&service)?, target).await;
+        Ok(RunPage { run, shown, log, commits, live, neighbours, means, now: self.now(), cursor })
     }
 
     /// The service page.
@@ -190,8 +196,13 @@ impl Control {
         let environments = self.environment_row(&row).await?;
         let runs = self.runs(Some(id), None, None, 20).await?.items;
         let deployments = self.deployments(id, None, None, 30).await?.items;
+        let service = rows::service(row)?;
+        let settings = &service.settings;
+        let plan = Plan::make(settings, Trigger::Manual, None);
+        let means = self.means(settings, plan.launch.map(|l| l.target)).await;
         Ok(ServicePage {
-            service: rows::service(row)?,
+            service,
+            means,
             environments,
             runs,
             deployments,

@@ -2,10 +2,9 @@
 
 use domain::{
     EnvironmentName, ServiceId, StageKind, Status,
-    containers::TargetKind,
     problem::FieldError,
     service::ServiceSettings,
-    view::{Detected, Service},
+    view::{Daemon, Detected, Service},
 };
 use entity::service;
 use sea_orm::ConnectionTrait;
@@ -15,7 +14,6 @@ use serde_json::json;
 use crate::{
     Actor, Control, detect,
     error::{Error, Result},
-    ports::Docker,
     seal::new_token,
     store::{
         events::{self, NewEvent},
@@ -54,7 +52,7 @@ impl Control {
         let files = git.files(repository, &commit.sha).await.map_err(at)?;
         let read = git.read(repository, &commit.sha, &detect::wanted(&files)).await.map_err(at)?;
         let mut found = detect::propose(&name_of(repository), &files, &read);
-        if matches!(self.ports.host.docker().await, Docker::Answers { .. }) {
+        if matches!(self.daemon().await, Daemon::Answers { .. }) {
             found.in_containers();
         }
         let mut settings = ServiceSettings::new(found.name, repository);
@@ -63,6 +61,10 @@ impl Control {
         settings.health_path = found.health_path;
         settings.dockerfile = found.dockerfile;
         settings.context = found.context;
+        let target = self.usual_target(&settings).await;
+        for environment in EnvironmentName::ALL {
+            settings.environments.of_mut(environment).target = Some(target);
+        }
         Ok(Detected { runtime: found.runtime, settings, proposals: found.proposals, commit })
     }
 
@@ -301,37 +303,6 @@ impl Control {
         if let Err(error) = self.hook(&row.id, &row.repository, false).await {
             tracing::warn!(service = row.name, %error, "the hook could not be taken out");
         }
-    }
-
-    /// Makes sure that both environments have a target: what was said for either, what was kept, or what this server can do.
-    /// Says what is wrong when somebody now wants containers of a daemon that does not answer.
-    async fn choose_target(
-        &self,
-        settings: &mut ServiceSettings,
-        before: Option<&ServiceSettings>,
-    ) -> Option<FieldError> {
-        let kept = before.and_then(|b| b.environments.production.target);
-        let [staging, production] = EnvironmentName::ALL.map(|e| settings.environments.of(e).target);
-        let has_dockerfile = settings.dockerfile.as_deref().is_some_and(|path| !path.trim().is_empty());
-        let (target, wanted) = match production.or(staging).or(kept) {
-            Some(target) => (target, kept != Some(target)),
-            None if has_dockerfile && matches!(self.ports.host.docker().await, Docker::Answers { .. }) => {
-                (TargetKind::Docker, false)
-            }
-            None => (TargetKind::Process, false),
-        };
-        for environment in EnvironmentName::ALL {
-            settings.environments.of_mut(environment).target.get_or_insert(target);
-        }
-        // Images are built by the server's own daemon, wherever they run then.
-        if wanted
-            && target.takes_images()
-            && let Docker::Away(why) = self.ports.host.docker().await
-        {
-            let field = "environments.production.target".into();
-            return Some(FieldError { field, message: format!("containers cannot be used yet: {why}") });
-        }
-        None
     }
 
     /// Everything about settings that needs the world: name and ports free, repository there, branch there.

@@ -14,13 +14,22 @@ fn sick(rows: &[OverviewRow]) -> Vec<&str> {
     rows.iter().filter(ill).map(|r| r.service.settings.name.as_str()).collect()
 }
 
+fn unseen(rows: &[OverviewRow]) -> Vec<&str> {
+    let unseen = |r: &&OverviewRow| r.production.artifact.is_some() && r.production.health == "unknown";
+    rows.iter().filter(unseen).map(|r| r.service.settings.name.as_str()).collect()
+}
+
 /// The sentence.
 pub fn headline(overview: &Overview) -> String {
     let live = overview.rows.iter().filter(|r| r.production.artifact.is_some()).count();
     match (overview.rows.len(), live, sick(&overview.rows).as_slice()) {
         (0, ..) => "Nothing is connected yet.".into(),
         (_, 0, _) => "Nothing is in production yet.".into(),
-        (_, _, []) => "Production is well.".into(),
+        (_, _, []) => match unseen(&overview.rows).as_slice() {
+            [] => "Production is well.".into(),
+            [one] => format!("How {one} is in production cannot be seen."),
+            many => format!("How {} services are in production cannot be seen.", many.len()),
+        },
         (_, _, [one]) => format!("{one} is not well in production."),
         (_, _, [one, two]) => format!("{one} and {two} are not well in production."),
         (_, _, many) => format!("{} services are not well in production.", many.len()),

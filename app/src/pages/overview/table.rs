@@ -12,7 +12,7 @@ use leptos::prelude::*;
 
 use super::Host;
 use crate::{
-    components::{Ahead, Clock, Icon, Seam, Sha, When},
+    components::{Ahead, Clock, Icon, Seam, Sha, When, health},
     text::words,
 };
 
@@ -133,15 +133,12 @@ pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView
         return view! { <span class="dim small">"Nothing yet"</span> }.into_any();
     };
     let well = state.health == "healthy";
-    let class = match state.health.as_str() {
-        "unhealthy" | "drifted" | "stopped" => "bad small",
-        _ => "dim small",
-    };
-    let word = match (state.health.as_str(), &state.health_reason) {
-        ("healthy", _) => "healthy".to_owned(),
-        ("unknown", None) => "health unknown".to_owned(),
-        (other, Some(reason)) => format!("{other}: {reason}"),
-        (other, None) => other.to_owned(),
+    let (colour, icon, word) = health(&state.health);
+    let class = format!("health small {}", if colour.is_empty() { "dim" } else { colour });
+    let word = match &state.health_reason {
+        Some(reason) if !well => format!("{word}: {reason}"),
+        None if state.health == "drifted" => format!("{word} by hand"),
+        _ => word.to_owned(),
     };
     let host = use_context::<Host>().map_or_else(|| "localhost".into(), |h| h.0);
     let port = state.port.map(|p| view! { " · "<a class="port" href=format!("http://{host}:{p}/") rel="external noreferrer" title="Open it">{format!(":{p}")}</a> });
@@ -149,9 +146,12 @@ pub fn environment(state: &EnvironmentState, held_by: Option<String>) -> AnyView
         <div class="env">
             <div class="row"><Sha commit/>{state.ahead.map(|commits| view! { <Ahead commits/> })}</div>
             <div class=class>
-                {word}
-                {state.since.filter(|_| well).map(|at| view! { " · "<When at short=true/> })}
-                {port}
+                {(!well).then(|| view! { <Icon name=icon/> })}
+                <span>
+                    {word}
+                    {state.since.filter(|_| well).map(|at| view! { " · "<When at short=true/> })}
+                    {port}
+                </span>
             </div>
             {held_by.map(|by| view! { <div class="wait small">{format!("on hold by {by}")}</div> })}
         </div>

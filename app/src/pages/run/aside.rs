@@ -10,7 +10,7 @@ use leptos::prelude::*;
 
 use super::Page;
 use crate::{
-    components::{Sha, When},
+    components::{Digest, Sha, When},
     text::words,
 };
 
@@ -66,7 +66,7 @@ pub fn Aside(
                     {live.map(|d| view! { <dt>"Live now"</dt><dd><Sha commit=d.commit/>" since "<When at=d.since/></dd> })}
                     {move || artifact.get().map(|a| view! {
                         <dt>"Artifact"</dt>
-                        <dd><code title=a.digest.clone()>{a.digest.chars().take(12).collect::<String>()}</code><span class="dim">" "{words::size(a.size)}</span></dd>
+                        <dd><Digest artifact=a.clone()/><span class="dim">" "{words::size(a.size)}</span></dd>
                     })}
                     <dt>"Service"</dt>
                     <dd><a class="link" href=format!("/services/{}", service.id)>{service.name.clone()}</a></dd>

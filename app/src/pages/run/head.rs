@@ -5,14 +5,14 @@
 use domain::{
     Status, Timestamp,
     plan::Trigger,
-    view::{Run, Stage},
+    view::{Means, Run, Stage},
 };
 use leptos::prelude::*;
 
 use super::{Page, actions::Actions};
 use crate::{
     api::ApiError,
-    components::{Clock, Face, Icon, Sha, StatusPill, Took, When},
+    components::{Clock, Face, Icon, Sha, StatusPill, Took, Uses, When},
     text::words,
 };
 
@@ -66,7 +66,7 @@ fn Cause(run: Run) -> impl IntoView {
 
 /// Title, facts and actions.
 #[component]
-pub fn Head(title: String, refused: Option<ApiError>) -> impl IntoView {
+pub fn Head(title: String, refused: Option<ApiError>, means: Means) -> impl IntoView {
     let Page { run, .. } = expect_context::<Page>();
     let clock = Clock::expect();
     let first = run.get_untracked();
@@ -100,6 +100,8 @@ pub fn Head(title: String, refused: Option<ApiError>) -> impl IntoView {
     let again = first.rerun_of.map(
         |id| view! { <span class="dim">"repeats "<a href=format!("/runs/{id}")>"an earlier run"</a></span> },
     );
+    // Once it is over, it no longer says what will be used.
+    let uses = move || (!status.get().is_terminal()).then(|| view! { <Uses means=means.clone()/> });
     view! {
         <header class="headline">
             <div>
@@ -108,6 +110,7 @@ pub fn Head(title: String, refused: Option<ApiError>) -> impl IntoView {
                     <StatusPill run/>
                     <Cause run=first/>
                     <span class="dim">{times}{about}</span>
+                    {uses}
                     {again}
                 </div>
                 {move || reason().map(|r| view! { <p class="reason"><Icon name="warn"/><span>{r}</span></p> })}

@@ -165,7 +165,7 @@ fn Live(
     /// What the page's forms could not do.
     refused: Refusals,
 ) -> impl IntoView {
-    let view::RunPage { run, shown, log, commits, live, neighbours, now, cursor } = page;
+    let view::RunPage { run, shown, log, commits, live, neighbours, means, now, cursor } = page;
     Clock::provide(now);
     let link = RwSignal::new(Link::Quiet);
     let follows = !run.status.is_terminal() || !log.complete;
@@ -186,7 +186,7 @@ fn Live(
     let Refusals { act, decide } = refused;
     view! {
         <Lost link/>
-        <head::Head title=title(&run) refused=act/>
+        <head::Head title=title(&run) refused=act means/>
         <approval::ApprovalCard commits=commits.clone() live=live.clone() refused=decide/>
         <graph::Graph/>
         <div class="work">

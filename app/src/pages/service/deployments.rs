@@ -8,7 +8,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use super::refusal;
 use crate::{
     api::Rollback,
-    components::{Hint, Icon, Refused, Sha, Took, When},
+    components::{Digest, Hint, Icon, Refused, Sha, Took, When},
     text::words,
 };
 
@@ -76,7 +76,7 @@ fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
                 <span class="dim small">
                     {how}" "<a class="link" href=format!("/runs/{}", d.run)>{format!("run {}", d.run_number)}</a>" · "<When at=d.since/>
                     {(!d.live).then(|| view! { " · for "<Took from=d.since to=d.until/> })}
-                    <span title=d.artifact.digest.clone()>{format!(" · {}", words::size(d.artifact.size))}</span>
+                    " · "<Digest artifact=d.artifact.clone()/>{format!(" {}", words::size(d.artifact.size))}
                 </span>
             </span>
             <span class="end">{end}</span>

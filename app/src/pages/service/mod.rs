@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{self, StartRun},
-    components::{Clock, Crumbs, Failure, Hint, Icon, Loading, Refused, Top},
+    components::{Clock, Crumbs, Failure, Hint, Icon, Loading, Refused, Top, Uses},
     live::{Fresh, REGION},
 };
 
@@ -45,7 +45,7 @@ pub fn ServicePage() -> impl IntoView {
 
 #[component]
 fn Whole(page: view::ServicePage) -> impl IntoView {
-    let view::ServicePage { service, environments, runs, deployments, now, cursor } = page;
+    let view::ServicePage { service, environments, runs, deployments, means, now, cursor } = page;
     Clock::provide(now);
     provide_context(Host(host()));
     let mine = service.id;
@@ -56,6 +56,7 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
         "unhealthy" => format!("{name} is not well in production."),
         "stopped" => format!("{name} is stopped in production."),
         "drifted" => format!("{name} was changed by hand in production."),
+        "unknown" => format!("How {name} is in production cannot be seen."),
         _ if environments.production.commit.is_none() => format!("{name} is not in production yet."),
         _ => name.clone(),
     };
@@ -95,7 +96,7 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
         <header class="headline">
             <div>
                 <h1>{title}</h1>
-                <p class="facts"><span>{about.join(" · ")}</span><span class="dim">"pushes are "{notices}</span></p>
+                <p class="facts"><span>{about.join(" · ")}</span><span class="dim">"pushes are "{notices}</span><Uses means/></p>
             </div>
             <div class="acts">
                 <form method="post" action=StartRun::PATH>

@@ -2,7 +2,10 @@
 //!
 //! Refuses to delete by a slip: the name must be typed.
 
-use domain::{ServiceId, view::Service};
+use domain::{
+    ServiceId,
+    view::{Containers, Service},
+};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -12,7 +15,7 @@ use super::{
     form::{Fields, Why},
 };
 use crate::{
-    api::{self, Dated, DeleteService, UpdateService},
+    api::{self, Answer, Dated, DeleteService, UpdateService},
     components::{Clock, Crumbs, Failure, Icon, Input, Loading, Refused, Top, When},
     form::ServiceForm,
 };
@@ -21,12 +24,12 @@ use crate::{
 #[component]
 pub fn ServiceSettingsPage() -> impl IntoView {
     let id = id_in_address::<ServiceId>();
-    let data = Resource::new(move || id.get(), |id| async move { api::service(id?).await });
+    let data = Resource::new(move || id.get(), |id| async move { read(id?).await });
     view! {
         <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(service) => view! { <Whole service/> }.into_any(),
+                    Ok((service, here)) => view! { <Whole service here/> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
@@ -35,8 +38,12 @@ pub fn ServiceSettingsPage() -> impl IntoView {
     .into_any()
 }
 
+async fn read(id: ServiceId) -> Answer<(Dated<Service>, Containers)> {
+    Ok((api::service(id).await?, api::containers().await?))
+}
+
 #[component]
-fn Whole(service: Dated<Service>) -> impl IntoView {
+fn Whole(service: Dated<Service>, here: Containers) -> impl IntoView {
     Clock::provide(service.now);
     let query = use_query_map();
     let service = service.value;
@@ -58,7 +65,7 @@ fn Whole(service: Dated<Service>) -> impl IntoView {
         <Refused error=error.clone()/>
         <form method="post" action=UpdateService::PATH>
             <input type="hidden" name="id" value=same/>
-            <Fields form why=Why::default() wrong=error/>
+            <Fields form why=Why::default() wrong=error here/>
             <div class="submit card">
                 <span class="row right"><a class="btn quiet" href=cancel>"Cancel"</a><button class="btn primary">"Save"</button></span>
             </div>

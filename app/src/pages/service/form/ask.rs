@@ -33,12 +33,13 @@ pub struct Ask {
 
 impl Ask {
     /// A field of one line. Its path in the settings is its name, unless another one is given.
-    pub fn line(&self, label: &'static str, name: &'static str, value: &str) -> Field<'_> {
+    pub fn line(&self, label: &'static str, name: impl Into<String>, value: &str) -> Field<'_> {
+        let name = name.into();
         Field {
             ask: self,
             label,
+            path: name.clone(),
             name,
-            path: name,
             value: value.to_owned(),
             hint: String::new(),
             placeholder: "",
@@ -49,8 +50,18 @@ impl Ask {
     }
 
     /// A field of several lines, set in the fixed-width face.
-    pub fn lines(&self, label: &'static str, name: &'static str, value: &str) -> Field<'_> {
+    pub fn lines(&self, label: &'static str, name: impl Into<String>, value: &str) -> Field<'_> {
         Field { rows: Some(1), ..self.line(label, name, value) }
+    }
+
+    /// Why detection proposes a setting, or else a word of help.
+    pub fn reason(&self, path: &str, hint: &str) -> String {
+        self.why.0.get(path).map_or_else(|| hint.to_owned(), |why| format!("Proposed: {why}"))
+    }
+
+    /// Whether something is wrong with any of these settings or what is below them.
+    pub fn any_wrong(&self, paths: &[&str]) -> bool {
+        self.wrong.as_ref().is_some_and(|wrong| paths.iter().any(|path| wrong.of(path).is_some()))
     }
 }
 
@@ -58,8 +69,8 @@ impl Ask {
 pub struct Field<'a> {
     ask: &'a Ask,
     label: &'static str,
-    name: &'static str,
-    path: &'static str,
+    name: String,
+    path: String,
     value: String,
     hint: String,
     placeholder: &'static str,
@@ -70,8 +81,8 @@ pub struct Field<'a> {
 
 impl Field<'_> {
     /// Its path in the settings, for reasons and errors.
-    pub fn at(self, path: &'static str) -> Self {
-        Self { path, ..self }
+    pub fn at(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
     }
 
     /// A word of help, where detection has no reason to tell.
@@ -99,10 +110,11 @@ impl Field<'_> {
         Self { rows: Some(rows), ..self }
     }
 
-    fn show(self) -> AnyView {
+    /// The field itself.
+    pub fn show(self) -> AnyView {
         let Self { ask, label, name, path, value, hint, placeholder, code, required, rows } = self;
-        let name = posted(name);
-        let hint = ask.why.0.get(path).map_or(hint, |why| format!("Proposed: {why}"));
+        let name = posted(&name);
+        let hint = ask.reason(&path, &hint);
         let wrong = ask.wrong.clone();
         match rows {
             None => view! { <Input label name path value hint placeholder code required wrong/> }.into_any(),
@@ -111,9 +123,9 @@ impl Field<'_> {
     }
 }
 
-/// The name by which a browser posts a field of the form.
-fn posted(name: &str) -> String {
-    format!("form[{name}]")
+/// The name by which a browser posts a field of the form: `containers.port` is `form[containers][port]`.
+pub fn posted(name: &str) -> String {
+    format!("form[{}]", name.replace('.', "]["))
 }
 
 /// Fields side by side where there is room.

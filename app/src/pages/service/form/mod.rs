@@ -3,9 +3,11 @@
 //! Refuses to lose what was typed: errors appear beside their fields, and nothing is redrawn.
 
 mod ask;
+mod boxes;
 
 pub use ask::Why;
 use ask::{Ask, pairs, tick};
+use domain::view::Containers;
 use leptos::prelude::*;
 
 use crate::{
@@ -22,14 +24,15 @@ pub fn Fields(
     why: Why,
     /// What is wrong.
     wrong: Option<ApiError>,
+    /// What this server has for containers.
+    here: Containers,
 ) -> impl IntoView {
     let (f, ask) = (form, Ask { why, wrong });
     view! {
-        <input type="hidden" name="form[image]" value=f.image.clone()/>
-        <input type="hidden" name="form[dockerfile]" value=f.dockerfile.clone()/>
         {identity(&f, &ask)}
         {commands(&f, &ask)}
-        {places(&f, &ask)}
+        {places(&f, &ask, &here)}
+        {boxes::image(&f.containers, &ask, &here)}
         {times(&f, &ask)}
         {variables(&f, &ask)}
     }
@@ -76,12 +79,13 @@ fn commands(f: &ServiceForm, ask: &Ask) -> AnyView {
             <legend>"What each stage runs"</legend>
             <p class="sub">"Shell commands; a stage without one is skipped and says so."</p>
             {pairs(fields)}
+            {boxes::toolchain(&f.containers, ask)}
         </fieldset>
     }
     .into_any()
 }
 
-fn places(f: &ServiceForm, ask: &Ask) -> AnyView {
+fn places(f: &ServiceForm, ask: &Ask, here: &Containers) -> AnyView {
     let fields = [
         ask.line("Production's port", "port", &f.port)
             .code()
@@ -101,6 +105,7 @@ fn places(f: &ServiceForm, ask: &Ask) -> AnyView {
     view! {
         <fieldset class="card panel">
             <legend>"Where it runs"</legend>
+            {boxes::target(&f.containers, ask, here)}
             {pairs(fields)}
             <div class="checks">
                 {tick("Deploy to staging first", "staging", &f.staging, "")}
@@ -173,6 +178,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeSet;
 
+    use domain::{
+        containers::{Resources, TargetKind},
+        service::{Integration, SecretVariable, ServiceSettings, Variable},
+        stage::EnvironmentName,
+        view::Daemon,
+    };
+
     use super::*;
 
     /// The names under which a page posts its fields.
@@ -189,7 +201,9 @@ mod tests {
     }
 
     fn page(form: ServiceForm, wrong: Option<ApiError>) -> String {
-        Owner::new().with(|| Fields(FieldsProps { form, why: Why::default(), wrong }).into_view().to_html())
+        let here = Containers { daemon: Daemon::Away("nobody is there".into()), registry: None };
+        let why = Why::default();
+        Owner::new().with(|| Fields(FieldsProps { form, why, wrong, here }).into_view().to_html())
     }
 
     /// A field that the page forgets would come back empty and take its setting with it.
@@ -198,5 +212,59 @@ mod tests {
         let mut asked = BTreeSet::new();
         leaves("", &serde_json::to_value(ServiceForm::default()).unwrap(), &mut asked);
         assert_eq!(names(&page(ServiceForm::default(), None)), asked);
+    }
+
+    /// Settings with everything wrong that can be wrong about containers.
+    fn all_wrong() -> ServiceSettings {
+        let mut s = ServiceSettings::new("orders", "/srv/orders.git");
+        s.image = Some("node 22".into());
+        s.dockerfile = Some("../Dockerfile".into());
+        s.container_port = Some(0);
+        let little = Resources { memory_mb: Some(1), cpu_millis: Some(1) };
+        s.toolchain.resources = little;
+        s.integration =
+            Some(Integration { compose_file: Some("/compose.yaml".into()), ..Default::default() });
+        for (environment, target) in [
+            (EnvironmentName::Staging, TargetKind::Process),
+            (EnvironmentName::Production, TargetKind::Docker),
+        ] {
+            let of = s.environments.of_mut(environment);
+            of.target = Some(target);
+            of.container.host = Some("10.0.0.5".into());
+            of.container.certificates = Some("certificates".into());
+            of.container.resources = little;
+        }
+        let secret = SecretVariable { value: None, secret: true };
+        s.variables.insert("TOKEN".into(), Variable::Secret(secret));
+        s.build.arguments.insert("TOKEN".into(), "x".into());
+        s.build.secrets = vec!["NOBODY".into()];
+        s
+    }
+
+    #[test]
+    fn what_is_wrong_about_containers_stands_beside_its_field() {
+        let settings = all_wrong();
+        let problems = settings.problems();
+        assert_eq!(problems.len(), 17, "{problems:#?}");
+        for problem in problems {
+            let page = page(ServiceForm::of(&settings), Some(ApiError::invalid(vec![problem.clone()])));
+            let told = page.matches("class=\"wrong\"").count();
+            assert_eq!(told, 1, "{} is told once", problem.field);
+            let marked = page.matches("aria-invalid=\"true\"").count();
+            assert_eq!(marked, 1, "one field is marked for {}", problem.field);
+            let folded = page.contains("<details>");
+            let open = page.split("class=\"wrong\"").next().unwrap().rsplit("<details").next().unwrap();
+            assert!(!folded || open.starts_with(" open") || open.contains("</details>"), "{}", problem.field);
+        }
+    }
+
+    #[test]
+    fn what_is_not_used_is_folded() {
+        let quiet = page(ServiceForm::of(&ServiceSettings::new("orders", "/srv/orders.git")), None);
+        assert!(!quiet.contains("<details open"), "nothing is open");
+        assert!(!quiet.contains("contained told"), "containers are out of sight");
+        let mut settings = ServiceSettings::new("orders", "/srv/orders.git");
+        settings.image = Some("node:22".into());
+        assert!(page(ServiceForm::of(&settings), None).contains("<details open"));
     }
 }

@@ -1,0 +1,143 @@
+//! What services run on: the target that is chosen where nobody chose, and whether containers can be used at all.
+//!
+//! Refuses to wait long for a daemon, or to ask it again for every page.
+
+use std::time::Duration;
+
+use domain::{
+    EnvironmentName, Timestamp,
+    containers::TargetKind,
+    problem::FieldError,
+    service::ServiceSettings,
+    view::{Containers, Daemon, Means},
+};
+use tokio::sync::Mutex;
+
+use crate::{Control, ports::Docker};
+
+/// How long what a daemon said is believed, in milliseconds.
+const FRESH_MS: i64 = 5_000;
+/// How long a page waits for a daemon.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Something that is worth remembering for a moment. Whoever asks while it is being found out waits for that one answer.
+#[derive(Debug)]
+pub(crate) struct Brief<T>(Mutex<Option<(Timestamp, T)>>);
+
+impl<T> Default for Brief<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Brief<T> {
+    async fn get(&self, now: impl Fn() -> Timestamp, find: impl AsyncFnOnce() -> T) -> T {
+        let mut kept = self.0.lock().await;
+        match &*kept {
+            Some((at, known)) if (0..FRESH_MS).contains(&(now().0 - at.0)) => known.clone(),
+            _ => {
+                let found = find().await;
+                *kept = Some((now(), found.clone()));
+                found
+            }
+        }
+    }
+}
+
+impl Control {
+    /// What this server has for containers.
+    pub async fn containers(&self) -> Containers {
+        let registry = self.setup.registry.as_ref().map(|r| r.address.clone());
+        Containers { daemon: self.daemon().await, registry }
+    }
+
+    pub(crate) async fn daemon(&self) -> Daemon {
+        let ask = async || match tokio::time::timeout(PATIENCE, self.ports.host.docker()).await {
+            Ok(Docker::Answers { version, host }) => Daemon::Answers { version, host },
+            Ok(Docker::Away(why)) => Daemon::Away(why),
+            Err(_) => Daemon::Away(format!(
+                "the Docker daemon has not answered within {} seconds; look at its log, or restart it",
+                PATIENCE.as_secs()
+            )),
+        };
+        self.daemon.get(|| self.now(), ask).await
+    }
+
+    /// What runs with these settings use.
+    pub(crate) async fn means(&self, settings: &ServiceSettings, target: Option<TargetKind>) -> Means {
+        let contained = target.is_some_and(TargetKind::takes_images);
+        let needed = contained || settings.image.is_some();
+        let daemon = if needed { Some(self.daemon().await) } else { None };
+        let used = |e: &EnvironmentName| *e == EnvironmentName::Production || settings.staging;
+        let host = |e: EnvironmentName| Some((e, settings.environments.of(e).container.host.clone()?));
+        let elsewhere = EnvironmentName::ALL.into_iter().filter(used).filter_map(host);
+        Means {
+            target,
+            image: settings.image.clone(),
+            daemon,
+            elsewhere: elsewhere.filter(|_| contained).collect(),
+        }
+    }
+
+    /// How a service is deployed where nobody said: in containers where it has a Dockerfile and the server's daemon answers.
+    pub async fn usual_target(&self, settings: &ServiceSettings) -> TargetKind {
+        let has_dockerfile = settings.dockerfile.as_deref().is_some_and(|path| !path.trim().is_empty());
+        match has_dockerfile && matches!(self.daemon().await, Daemon::Answers { .. }) {
+            true => TargetKind::Docker,
+            false => TargetKind::Process,
+        }
+    }
+
+    /// Makes sure that both environments have a target: what was said for either, what was kept, or the usual one. Says what
+    /// is wrong when somebody now wants containers that cannot be.
+    pub(crate) async fn choose_target(
+        &self,
+        settings: &mut ServiceSettings,
+        before: Option<&ServiceSettings>,
+    ) -> Option<FieldError> {
+        let kept = before.and_then(|b| b.environments.production.target);
+        let [staging, production] = EnvironmentName::ALL.map(|e| settings.environments.of(e).target);
+        let target = match production.or(staging).or(kept) {
+            Some(target) => target,
+            None => self.usual_target(settings).await,
+        };
+        for environment in EnvironmentName::ALL {
+            settings.environments.of_mut(environment).target.get_or_insert(target);
+        }
+        let message = match target {
+            TargetKind::Process => return None,
+            // What runs in containers already may be changed while the daemon is away.
+            TargetKind::Docker if kept == Some(target) => return None,
+            // Images are built by the server's own daemon, wherever they run then.
+            TargetKind::Docker => match self.daemon().await {
+                Daemon::Answers { .. } => return None,
+                Daemon::Away(why) => format!("containers cannot be used yet: {why}"),
+            },
+        };
+        Some(FieldError { field: "environments.production.target".into(), message })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_just_found_out_is_not_asked_again() {
+        let (brief, asked, clock) = (Brief::default(), Cell::new(0), Cell::new(1_000));
+        let get = async || {
+            let find = async || {
+                asked.set(asked.get() + 1);
+                asked.get()
+            };
+            brief.get(|| Timestamp(clock.get()), find).await
+        };
+        assert_eq!((get().await, get().await), (1, 1));
+        clock.set(1_000 + FRESH_MS);
+        assert_eq!(get().await, 2, "it may have changed by now");
+        clock.set(0);
+        assert_eq!(get().await, 3, "a clock that was set back makes nothing fresh");
+    }
+}
