@@ -57,13 +57,21 @@ fn remember(data: &Path, network: &Network) -> io::Result<()> {
 /// In words that a person can act on.
 pub async fn ensure(daemon: &Daemon, data: &Path) -> Result<Network, DockerError> {
     let (docker, name) = (&daemon.docker(), name(data));
-    let gateway = match gateway(docker, &name).await {
+    let _one = turn(data).await.map_err(|e| {
+        DockerError::Other(format!("{} cannot be locked: {e}", data.join("network.lock").display()))
+    })?;
+    let mut found = gateway(docker, &name).await;
+    if matches!(&found, Err(DockerError::Other(said)) if said.contains("ambiguous")) {
+        unite(docker, &name).await?;
+        found = gateway(docker, &name).await;
+    }
+    let gateway = match found {
         Err(DockerError::Missing(_)) => {
             let label = format!("{}={}", labels::INSTANCE, labels::instance(data));
             let made =
                 docker.ask(&["network", "create", "--driver", "bridge", "--label", &label, &name]).await;
             match made {
-                // Another keeper may have been a moment earlier.
+                // Somebody else may have been a moment earlier.
                 Err(DockerError::Other(said)) if said.contains("already exists") => {}
                 Err(DockerError::Other(said)) if said.contains("address pool") => {
                     return Err(DockerError::Other(format!(
@@ -90,6 +98,30 @@ pub async fn forget(data: &Path) {
         let _ = network.daemon.docker().ask(&["network", "rm", &network.name]).await;
         let _ = fs::remove_file(file(data));
     }
+}
+
+/// One keeper at a time: asked for twice at once, Docker makes two networks of one name. Held until the file is closed.
+async fn turn(data: &Path) -> io::Result<fs::File> {
+    let path = data.join("network.lock");
+    let locked = tokio::task::spawn_blocking(move || {
+        let file = fs::File::create(path)?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(file)
+    });
+    locked.await.map_err(io::Error::other)?
+}
+
+/// Leaves one of several networks of a name; one that containers are in stays.
+async fn unite(docker: &Docker, name: &str) -> Result<(), DockerError> {
+    let filter = format!("name=^{name}$");
+    let said = docker.ask(&["network", "ls", "--quiet", "--no-trunc", "--filter", &filter]).await?.stdout;
+    let mut left = said.split_ascii_whitespace().count();
+    for id in said.split_ascii_whitespace() {
+        if left > 1 && docker.ask(&["network", "rm", id]).await.is_ok() {
+            left -= 1;
+        }
+    }
+    Ok(())
 }
 
 async fn gateway(docker: &Docker, name: &str) -> Result<IpAddr, DockerError> {

@@ -25,6 +25,7 @@ use crate::{
 pub fn trials() -> Vec<Trial> {
     let all = vec![
         test("images_that_nobody_needs_go_and_no_others", images),
+        test("keepers_that_need_the_network_at_once_make_one", one_network),
         test("kept_containers_go_by_age_and_strays_at_once", containers),
     ];
     let daemon = daemon();
@@ -227,4 +228,26 @@ async fn caches() {
     assert!(!cached().contains("Build Cache 0"), "{}", cached());
     clean(nothing).await;
     assert!(cached().contains("Build Cache 0"), "{}", cached());
+}
+
+async fn one_network() {
+    let bench = Bench::new();
+    let daemon = Daemon { host: host(), certificates: None };
+    let name = network::name(bench.folder.path());
+    let there = || said(&["network", "ls", "--quiet", "--no-trunc", "--filter", &format!("name=^{name}$")]);
+    let ensure = || network::ensure(&daemon, bench.folder.path());
+    for made in futures::future::join_all((0..12).map(|_| ensure())).await {
+        made.unwrap();
+    }
+    assert_eq!(there().lines().count(), 1);
+    // What an earlier release may have left behind.
+    let before = there();
+    said(&["network", "rm", &before]);
+    let create: Vec<_> = (0..8).map(|_| docker(&["network", "create", &name]).spawn().unwrap()).collect();
+    for mut one in create {
+        one.wait().unwrap();
+    }
+    ensure().await.unwrap();
+    assert_eq!(there().lines().count(), 1);
+    said(&["network", "rm", &name]);
 }
