@@ -9,6 +9,7 @@ pub mod delivery;
 pub mod deployment;
 pub mod event;
 pub mod log_chunk;
+pub mod log_unarchived;
 pub mod login_link;
 pub mod pipeline;
 pub mod run;

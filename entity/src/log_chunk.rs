@@ -1,4 +1,4 @@
-//! Logs: compressed runs of lines, append-only.
+//! Logs: compressed runs of lines. Small as they came at first; larger, in the place of many, once the log is over.
 
 use sea_orm::entity::prelude::*;
 
@@ -17,7 +17,7 @@ pub struct Model {
     pub first_seq: i64,
     /// Number of the line after its last.
     pub next_seq: i64,
-    /// zstd of JSON lines.
+    /// The lines; see `control::store::logs::block`.
     pub body: Vec<u8>,
     /// When it was stored.
     pub at: i64,

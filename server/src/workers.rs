@@ -78,6 +78,15 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         async move { control.clean().await }
     });
     let c = control.clone();
+    spawn(tracker, shutdown, "archive", Duration::from_secs(5), never, move || {
+        let control = c.clone();
+        async move {
+            // As long as there is a whole lot of them, without a pause.
+            while control.archive().await? == control::logs::MANY as usize {}
+            Ok(())
+        }
+    });
+    let c = control.clone();
     spawn(tracker, shutdown, "gauges", Duration::from_secs(10), never, move || {
         let control = c.clone();
         async move {

@@ -5,6 +5,7 @@
 pub mod containers;
 pub mod id;
 pub mod live;
+pub mod outline;
 pub mod plan;
 pub mod problem;
 pub mod protocol;

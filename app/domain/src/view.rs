@@ -412,10 +412,14 @@ pub struct LogMatch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogMatches {
-    /// The first of them, up to the limit.
+    /// The first of them, up to the limit; from line `from` on, or the last ones before line `before`.
     pub matches: Vec<LogMatch>,
     /// How many lines match in all.
     pub total: u64,
+    /// How many lines match before the first one here.
+    pub earlier: u64,
+    /// Give it as `from` to get the matches after these; `null` when there are none.
+    pub next: Option<u64>,
 }
 
 /// A proposed setting and why it was proposed.

@@ -131,6 +131,8 @@ pub struct Inner {
     pub(crate) ahead: Mutex<std::collections::HashMap<(String, String, String), u32>>,
     /// Whether the daemon answers, as it was a moment ago.
     pub(crate) daemon: targets::Brief<domain::view::Daemon>,
+    /// Turns to look through a whole log.
+    pub(crate) scans: tokio::sync::Semaphore,
     started: Timestamp,
 }
 
@@ -166,6 +168,7 @@ impl Control {
             launching: Mutex::default(),
             ahead: Mutex::default(),
             daemon: targets::Brief::default(),
+            scans: tokio::sync::Semaphore::new(logs::SCANS),
             started,
         }))
     }

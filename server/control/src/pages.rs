@@ -163,7 +163,8 @@ impl Control {
             },
             _ => LogPage { lines: Vec::new(), next_seq: 0, total: 0, complete: run.status.is_terminal() },
         };
-        let position = chosen.map(|s| (s.id, attempt.unwrap_or(s.attempt), log.next_seq));
+        // Of a part in the middle the stream brings what comes after the end; what lies between is read when it is wanted.
+        let position = chosen.map(|s| (s.id, attempt.unwrap_or(s.attempt), log.next_seq.max(log.total)));
         let cursor = self.cursor_of(&run, event, position).await.to_string();
         let service = services::get(self.store.read(), run.service.id).await?;
         let live =

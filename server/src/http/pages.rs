@@ -148,7 +148,7 @@ async fn log_file(
         .map(|s| s.id)
         .ok_or_else(|| control::Error::not_found("log", &file))?;
     let name = format!("{}-{}-{file}", run.service.name, run.number);
-    let mut response = super::api::log_text(app.control, stage, which.attempt);
+    let mut response = super::api::log_text(app.control, stage, which.attempt).await?;
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use tempfile::TempDir;
 
 use crate::{Api, free_port, postgres, proc, until};
@@ -153,6 +154,17 @@ impl Server {
     /// A path for what a test's commands and the test tell each other.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.folder.path().join("scratch").join(name)
+    }
+
+    /// What its database answers to a question for one number, asked beside the server.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let file = format!("sqlite:{}?mode=ro", self.data().join("seamless.db").display());
+        let database = Database::connect(self.database.clone().unwrap_or(file)).await.unwrap();
+        let statement = Statement::from_string(database.get_database_backend(), sql);
+        let row = database.query_one_raw(statement).await.unwrap().expect("a row");
+        let number = row.try_get_by_index(0).unwrap();
+        database.close().await.unwrap();
+        number
     }
 
     fn log_file(&self) -> PathBuf {

@@ -1,11 +1,13 @@
 //! Logs: ranges, search, the whole as text; what is in them and what must not be.
 
 use domain::{
-    StageKind,
+    StageKind, Status,
     view::{LogMatches, LogPage, Stream},
 };
 use serde_json::json;
-use testkit::Server;
+use std::fs;
+
+use testkit::{Options, Server, Store, until};
 
 use crate::{SEAMLESS, checked};
 
@@ -49,6 +51,34 @@ async fn are_read_in_pieces_searched_and_taken_whole() {
     let total = async |q: &str| api.get(&format!("{path}?q={q}")).await.to::<LogMatches>(200).total;
     assert_eq!((total("last").await, total("Last").await, total("LAST").await), (1, 1, 0));
 
+    let tail: LogPage = api.get(&format!("{path}?tail=5")).await.to(200);
+    assert!(tail.complete && tail.lines == all[all.len() - 5..], "the last lines");
+    let find = async |query: &str| api.get(&format!("{path}?{query}")).await.to::<LogMatches>(200);
+    let texts = |found: &LogMatches| found.matches.iter().map(|m| m.text.clone()).collect::<Vec<_>>();
+    let sevens = find("q=%5Eline%20%5B0-9%5D7%24&regex=true").await;
+    assert_eq!((sevens.total, texts(&sevens)[8].as_str()), (9, "line 97"));
+    // Window by window, in both directions.
+    let first = find("q=line%2024&limit=100").await;
+    assert_eq!((first.total, first.earlier, first.matches.len()), (111, 0, 100));
+    let rest = find(&format!("q=line%2024&limit=100&from={}", first.next.unwrap())).await;
+    assert_eq!((rest.total, rest.earlier, rest.matches.len(), rest.next), (111, 100, 11, None));
+    let before = find(&format!("q=line%2024&limit=5&before={}", rest.matches[0].seq)).await;
+    assert_eq!((before.total, before.earlier, before.next), (111, 95, first.next));
+    assert_eq!(before.matches, first.matches[95..]);
+    assert_eq!((find("q=last&case=exact").await.total, find("q=LAST&case=ignore").await.total), (0, 1));
+    assert_eq!(find("errors=true").await.total, 0);
+    for (wrong, field) in [
+        ("q=%28&regex=true", "q"),
+        ("regex=true", "regex"),
+        ("q=a&tail=3", "tail"),
+        ("tail=0", "tail"),
+        ("tail=3&from=1", "tail"),
+        ("q=a&from=1&before=2", "before"),
+        ("q=a&errors=true", "errors"),
+    ] {
+        api.get(&format!("{path}?{wrong}")).await.names(&[field]);
+    }
+
     let text = api.get(&format!("/stages/{}/log.txt", stage.id)).await;
     assert!(text.kind.starts_with("text/plain"));
     assert_eq!(
@@ -60,6 +90,64 @@ async fn are_read_in_pieces_searched_and_taken_whole() {
     }
     api.get(&format!("{path}?limit=10001")).await.names(&["limit"]);
     api.get("/stages/01JGQ5Y3X8V4T6R2N9M7K1H0FA/log.txt").await.problem(404);
+}
+
+#[tokio::test]
+async fn are_archived_once_they_are_over_and_read_the_same_on_sqlite() {
+    are_archived_once_they_are_over_and_read_the_same(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn are_archived_once_they_are_over_and_read_the_same_on_postgresql() {
+    are_archived_once_they_are_over_and_read_the_same(Store::Postgres).await;
+}
+
+async fn are_archived_once_they_are_over_and_read_the_same(store: Store) {
+    let mut server = Server::start_with(SEAMLESS, Options { store, ..Options::default() }).await;
+    let go = server.scratch("go");
+    // Little by little, so that it comes in many batches.
+    let print = format!(
+        "i=0; while ! [ -e {go} ]; do echo \"line $i\"; i=$((i+1)); sleep 0.02; done; printf '\\033[31merror:\\033[0m no tea\\n' >&2; exit 1",
+        go = go.display()
+    );
+    let (_, settings) = checked(&server, "orders", json!({ "unit_test": print }));
+    let service = server.api.connect(&settings).await;
+    let run = server.api.start(&service).await;
+    let run = server.api.stage_is(run.id, StageKind::UnitTest, Status::InProgress).await;
+    let stage = run.stage(StageKind::UnitTest).unwrap().id;
+    let rows = format!("SELECT COUNT(*) FROM log_chunk WHERE stage_id = '{stage}'");
+    let waiting = format!("SELECT COUNT(*) FROM log_unarchived WHERE stage_id = '{stage}'");
+    until("many small rows", async || (server.number(&rows).await > 3).then_some(())).await;
+    let path = format!("/stages/{stage}/log");
+    let live = server.api.log(stage, 1).await;
+    let find =
+        async |api: &testkit::Api, q: &str| api.get(&format!("{path}?{q}")).await.to::<LogMatches>(200);
+    let found = find(&server.api, "q=line&limit=3").await;
+    assert!(found.total >= 3 && server.number(&waiting).await == 1, "what still grows is searched and waits");
+
+    fs::write(&go, "").unwrap();
+    let run = server.api.ended(run.id).await;
+    assert_eq!(run.status, Status::Failure);
+    let over = server.api.log(stage, 1).await;
+    assert_eq!(over[..live.len()], live);
+    until("it is archived", async || (server.number(&waiting).await == 0).then_some(())).await;
+    assert_eq!(server.number(&rows).await, 1, "one row holds it all");
+    for _ in 0..2 {
+        let api = &server.api;
+        assert_eq!(api.log(stage, 1).await, over, "line by line the same");
+        assert_eq!(api.run(run.id).await.stage(StageKind::UnitTest).unwrap().lines, over.len() as u64);
+        let page: LogPage = api.get(&format!("{path}?from=2&limit=3")).await.to(200);
+        assert_eq!((&page.lines[..], page.total), (&over[2..5], over.len() as u64));
+        let text = api.get(&format!("/stages/{stage}/log.txt")).await;
+        let lines: Vec<&str> = over.iter().map(|l| l.text.as_str()).collect();
+        assert_eq!(text.text.lines().collect::<Vec<_>>(), lines);
+        assert_eq!(find(api, "q=line&limit=3").await.matches, found.matches);
+        let error = find(api, "errors=true").await;
+        assert_eq!(error.matches[0].text, "\u{1b}[31merror:\u{1b}[0m no tea", "found without its colours");
+        // Nothing of it lives in the process alone.
+        server.kill9();
+        server.restart().await;
+    }
 }
 
 #[tokio::test]

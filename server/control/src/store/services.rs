@@ -96,7 +96,7 @@ pub async fn set_head<C: ConnectionTrait>(db: &C, id: &str, head: &str) -> Resul
 
 /// Forgets a service with all its runs, logs and deployments. Its events stay: they are the audit trail.
 pub async fn delete<C: ConnectionTrait>(db: &C, id: &str) -> Result<()> {
-    use entity::{approval, delivery, deployment, log_chunk, run, stage};
+    use entity::{approval, delivery, deployment, log_chunk, log_unarchived, run, stage};
     use sea_orm::{QuerySelect, QueryTrait, sea_query::Query};
     let stages = Query::select()
         .column(stage::Column::Id)
@@ -108,6 +108,10 @@ pub async fn delete<C: ConnectionTrait>(db: &C, id: &str) -> Result<()> {
         .column(run::Column::Id)
         .filter(run::Column::ServiceId.eq(id))
         .into_query();
+    log_unarchived::Entity::delete_many()
+        .filter(log_unarchived::Column::StageId.in_subquery(stages.clone()))
+        .exec(db)
+        .await?;
     log_chunk::Entity::delete_many().filter(log_chunk::Column::StageId.in_subquery(stages)).exec(db).await?;
     approval::Entity::delete_many().filter(approval::Column::RunId.in_subquery(runs)).exec(db).await?;
     stage::Entity::delete_many().filter(stage::Column::ServiceId.eq(id)).exec(db).await?;

@@ -29,13 +29,18 @@ const MOST: u64 = 200;
 /// # Errors
 /// Names the field.
 fn limit(given: Option<u64>, default: u64, most: u64) -> Result<u64, Refusal> {
-    match given {
-        None => Ok(default),
-        Some(n) if (1..=most).contains(&n) => Ok(n),
-        Some(n) => {
-            Err(control::Error::field("limit", format!("{n} is out of range: give 1 to {most}")).into())
-        }
+    given.map_or(Ok(default), |n| within("limit", n, most))
+}
+
+/// A number from 1 to `most`.
+///
+/// # Errors
+/// Names the field.
+fn within(field: &str, n: u64, most: u64) -> Result<u64, Refusal> {
+    if (1..=most).contains(&n) {
+        return Ok(n);
     }
+    Err(control::Error::field(field, format!("{n} is out of range: give 1 to {most}")).into())
 }
 
 #[derive(OpenApi)]

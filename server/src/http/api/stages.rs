@@ -7,10 +7,13 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use control::Control;
+use control::{
+    Control,
+    logs::{Case, Part, Search},
+};
 use domain::{
     StageId,
-    problem::Problem,
+    problem::{FieldError, Problem},
     view::{LogMatches, LogPage},
 };
 use futures::stream;
@@ -18,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::limit;
+use super::{limit, within};
 use crate::http::{
     App,
     auth::Caller,
@@ -33,15 +36,90 @@ pub fn router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Range {
-    /// Number of the first line, from 0.
+    /// Number of the first line, from 0. Of a search: matches from this line on.
     from: Option<u64>,
     /// Lines, or matches, at most; from 1 to 10000.
     #[param(minimum = 1, maximum = 10000, default = 1000)]
     limit: Option<u64>,
-    /// Search for this text instead: without regard to case unless it has an upper-case letter.
+    /// The last lines instead, so many; from 1 to 10000.
+    #[param(minimum = 1, maximum = 10000)]
+    tail: Option<u64>,
+    /// Search for this text instead, in what is seen without colours.
     q: Option<String>,
+    /// Whether `q` is a regular expression (of Rust's `regex`); it never matches beyond a line.
+    regex: Option<bool>,
+    /// Whether upper and lower case differ: `smart` (only when `q` has an upper-case letter; the default), `exact`, `ignore`.
+    case: Option<Letters>,
+    /// Search, instead of for `q`, for lines that say what went wrong.
+    errors: Option<bool>,
+    /// Of a search: the last matches before this line.
+    before: Option<u64>,
     /// Which attempt; the current one when absent.
     attempt: Option<u32>,
+}
+
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Letters {
+    Smart,
+    Exact,
+    Ignore,
+}
+
+/// What a query asks for.
+enum Asked {
+    From(u64),
+    Tail(u64),
+    Search(Search, Part),
+}
+
+impl Range {
+    fn asked(&self) -> Result<Asked, Refusal> {
+        let searches = [
+            ("regex", self.regex.is_some()),
+            ("case", self.case.is_some()),
+            ("before", self.before.is_some()),
+        ];
+        let errors = self.errors.unwrap_or(false);
+        let refuse = |field: &str, message: &str| {
+            Err(Refusal::invalid(vec![FieldError { field: field.into(), message: message.into() }]))
+        };
+        match (&self.q, errors, self.tail) {
+            (Some(_), true, _) => refuse("errors", "search for these or for `q`, not for both"),
+            (Some(_), _, Some(_)) | (_, true, Some(_)) => {
+                refuse("tail", "is for lines; of a search, `before` gives the last matches")
+            }
+            (None, false, tail) => {
+                if let Some((field, _)) = searches.iter().find(|(_, given)| *given) {
+                    return refuse(field, "is for a search: give `q` as well");
+                }
+                match tail {
+                    Some(_) if self.from.is_some() || self.limit.is_some() => {
+                        refuse("tail", "says where to begin and how many: leave `from` and `limit` out")
+                    }
+                    Some(tail) => Ok(Asked::Tail(tail)),
+                    None => Ok(Asked::From(self.from.unwrap_or(0))),
+                }
+            }
+            (q, ..) => {
+                let part = match (self.from, self.before) {
+                    (Some(_), Some(_)) => return refuse("before", "give this or `from`, not both"),
+                    (_, Some(before)) => Part::Before(before),
+                    (from, None) => Part::From(from.unwrap_or(0)),
+                };
+                let case = match self.case {
+                    Some(Letters::Exact) => Case::Exact,
+                    Some(Letters::Ignore) => Case::Ignore,
+                    Some(Letters::Smart) | None => Case::Smart,
+                };
+                let search = match q {
+                    Some(q) => Search { pattern: q.clone(), regex: self.regex.unwrap_or(false), case },
+                    None => Search::errors(),
+                };
+                Ok(Asked::Search(search, part))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -72,9 +150,13 @@ async fn log(
     Query(range): Query<Range>,
 ) -> Result<Json<Log>, Refusal> {
     let most = limit(range.limit, 1_000, 10_000)?;
-    Ok(Json(match range.q {
-        Some(q) => Log::Found(app.control.log_search(id, range.attempt, &q, most).await?),
-        None => Log::Lines(app.control.log_page(id, range.attempt, range.from.unwrap_or(0), most).await?),
+    let (control, attempt) = (&app.control, range.attempt);
+    Ok(Json(match range.asked()? {
+        Asked::From(from) => Log::Lines(control.log_page(id, attempt, from, most).await?),
+        Asked::Tail(tail) => Log::Lines(control.log_tail(id, attempt, within("tail", tail, 10_000)?).await?),
+        Asked::Search(search, part) => {
+            Log::Found(control.log_search(id, attempt, &search, part, most).await?)
+        }
     }))
 }
 
@@ -87,16 +169,19 @@ async fn text(
     Path(id): Path<StageId>,
     Query(which): Query<Which>,
 ) -> Result<Response, Refusal> {
-    // Asked first, so that what is not there is a 404 and no empty file.
-    app.control.log_page(id, which.attempt, 0, 1).await?;
-    Ok(log_text(app.control, id, which.attempt))
+    log_text(app.control, id, which.attempt).await
 }
 
 /// Streams a log piece by piece: memory does not grow with it.
-pub fn log_text(control: Control, stage: StageId, attempt: Option<u32>) -> Response {
+///
+/// # Errors
+/// When there is no such stage or attempt: that is a 404 and no empty file.
+pub async fn log_text(control: Control, stage: StageId, attempt: Option<u32>) -> Result<Response, Refusal> {
+    // Which attempt is settled first: a rerun in the middle changes nothing for who is reading.
+    let attempt = control.log_attempt(stage, attempt).await?;
     let pieces = stream::try_unfold((control, 0), move |(control, from)| async move {
         let piece = control.log_text(stage, attempt, from).await?;
         Ok::<_, control::Error>(piece.map(|(text, next)| (text, (control, next))))
     });
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(pieces)).into_response()
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(pieces)).into_response())
 }

@@ -1,0 +1,210 @@
+//! Logs as compressed runs of lines. A batch is one row; when an attempt is over, its rows are put together into larger ones.
+//!
+//! Refuses holes: a batch that starts after the next expected line stores nothing and says what is wanted.
+
+mod archive;
+pub mod block;
+
+use domain::{StageId, Timestamp, protocol::NewLine, view::LogLine};
+use entity::{log_chunk, log_unarchived, stage};
+use sea_orm::{
+    ActiveValue::Set,
+    ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    prelude::*,
+    sea_query::{ExprTrait, Func, Query, SimpleExpr},
+};
+
+pub use archive::{Due, archived, due, replace};
+
+use crate::error::{Error, Result};
+
+/// Most lines that one read gives.
+pub const MOST_LINES: u64 = 10_000;
+/// Text of a batch is squeezed lightly: it is read soon, and packed again when the stage is over.
+const LIGHTLY: i32 = 1;
+
+/// Stores a batch for the current attempt of a stage that is in progress; returns the next wanted line's number.
+///
+/// # Errors
+/// [`Error::Hole`] when lines before the batch are missing; [`Error::Conflict`] when the attempt is not the current one.
+pub async fn append<C: ConnectionTrait>(
+    db: &C,
+    stage_id: StageId,
+    attempt: u32,
+    first_seq: u64,
+    lines: &[NewLine],
+    now: Timestamp,
+) -> Result<u64> {
+    let row = stage::Entity::find_by_id(stage_id.to_string())
+        .one(db)
+        .await?
+        .ok_or_else(|| Error::not_found("stage", stage_id))?;
+    if row.attempt != attempt as i32 || row.status != "in_progress" {
+        return Err(Error::Conflict(format!(
+            "attempt {attempt} of this stage is over: it is {} at attempt {}",
+            row.status, row.attempt
+        )));
+    }
+    let next = row.lines as u64;
+    if first_seq > next {
+        return Err(Error::Hole { next_seq: next });
+    }
+    let known = (next - first_seq) as usize;
+    if known >= lines.len() {
+        return Ok(next);
+    }
+    let fresh = &lines[known..];
+    let new_next = next + fresh.len() as u64;
+    if next == 0 {
+        let due = log_unarchived::ActiveModel { stage_id: Set(row.id.clone()), attempt: Set(row.attempt) };
+        log_unarchived::Entity::insert(due).exec_without_returning(db).await?;
+    }
+    let mut at = next;
+    for lines in block::cut(fresh) {
+        let (first, body) = (at, block::pack(lines, LIGHTLY)?);
+        at += lines.len() as u64;
+        insert(db, &row.id, row.attempt, (first, at), body, now).await?;
+    }
+    let updated = stage::Entity::update_many()
+        .col_expr(stage::Column::Lines, Expr::value(new_next as i64))
+        .col_expr(stage::Column::HeartbeatAt, Expr::value(Some(now.0)))
+        .filter(stage::Column::Id.eq(row.id))
+        .filter(stage::Column::Attempt.eq(row.attempt))
+        .filter(stage::Column::Lines.eq(next as i64))
+        .exec(db)
+        .await?;
+    if updated.rows_affected == 0 {
+        return Err(Error::Conflict(format!(
+            "another batch was stored at the same time: expected line {next}"
+        )));
+    }
+    Ok(new_next)
+}
+
+async fn insert<C: ConnectionTrait>(
+    db: &C,
+    stage: &str,
+    attempt: i32,
+    (first, next): (u64, u64),
+    body: Vec<u8>,
+    now: Timestamp,
+) -> Result<()> {
+    log_chunk::Entity::insert(log_chunk::ActiveModel {
+        stage_id: Set(stage.to_owned()),
+        attempt: Set(attempt),
+        first_seq: Set(first as i64),
+        next_seq: Set(next as i64),
+        body: Set(body),
+        at: Set(now.0),
+    })
+    .exec_without_returning(db)
+    .await?;
+    Ok(())
+}
+
+/// Lines from a number on, up to `limit`.
+pub async fn read<C: ConnectionTrait>(
+    db: &C,
+    stage: StageId,
+    attempt: u32,
+    from: u64,
+    limit: u64,
+) -> Result<Vec<LogLine>> {
+    let (mut found, mut rows) = (Vec::new(), Rows::from(stage, attempt, from));
+    while (found.len() as u64) < limit {
+        let some = rows.next(db).await?;
+        if some.is_empty() {
+            break;
+        }
+        for row in &some {
+            let skip = from.saturating_sub(row.first_seq as u64) as usize;
+            found.extend(block::lines(row.first_seq as u64, &row.body)?.into_iter().skip(skip));
+            if found.len() as u64 >= limit {
+                break;
+            }
+        }
+    }
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// Rows of one log, in order, a few at a time: many while they are small, few when they are large.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    stage: String,
+    attempt: i32,
+    at: u64,
+    few: u64,
+}
+
+/// Rows that are asked for at first, and the most that are.
+const FEW: (u64, u64) = (8, 512);
+/// Less than this in one answer, and the next question is for twice as many rows.
+const LITTLE: usize = 512 << 10;
+
+impl Rows {
+    /// From the row on that holds a line.
+    pub fn from(stage: StageId, attempt: u32, from: u64) -> Self {
+        Self { stage: stage.to_string(), attempt: attempt as i32, at: from, few: FEW.0 }
+    }
+
+    /// Which line they go on at.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// The next few; none at the end.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn next<C: ConnectionTrait>(&mut self, db: &C) -> Result<Vec<log_chunk::Model>> {
+        let rows = of(&self.stage, self.attempt, self.at).limit(self.few).all(db).await?;
+        if let Some(last) = rows.last() {
+            self.at = last.next_seq as u64;
+        }
+        let size: usize = rows.iter().map(|r| r.body.len()).sum();
+        self.few = match size < LITTLE {
+            true if self.few < FEW.1 => self.few * 2,
+            true => FEW.1,
+            false => FEW.0,
+        };
+        Ok(rows)
+    }
+}
+
+/// Rows of a log that hold a line or come after it.
+///
+/// The row that holds it is looked up in the index, in the same statement that reads: rows may be put together in between.
+fn of(stage: &str, attempt: i32, from: u64) -> Select<log_chunk::Entity> {
+    let mine = |query: &mut sea_orm::sea_query::SelectStatement| {
+        query
+            .and_where(log_chunk::Column::StageId.eq(stage))
+            .and_where(log_chunk::Column::Attempt.eq(attempt))
+            .and_where(log_chunk::Column::FirstSeq.lte(from as i64));
+    };
+    let mut start = Query::select();
+    start.expr(Func::max(Expr::col(log_chunk::Column::FirstSeq))).from(log_chunk::Entity);
+    mine(&mut start);
+    let start = SimpleExpr::SubQuery(None, Box::new(start.into()));
+    log_chunk::Entity::find()
+        .filter(log_chunk::Column::StageId.eq(stage))
+        .filter(log_chunk::Column::Attempt.eq(attempt))
+        .filter(Expr::col(log_chunk::Column::FirstSeq).gte(Func::coalesce([start, Expr::value(0_i64)])))
+        .filter(log_chunk::Column::NextSeq.gt(from as i64))
+        .order_by_asc(log_chunk::Column::FirstSeq)
+}
+
+/// How many lines an attempt has.
+pub async fn count<C: ConnectionTrait>(db: &C, stage: StageId, attempt: u32) -> Result<u64> {
+    let last: Option<i64> = log_chunk::Entity::find()
+        .select_only()
+        .column(log_chunk::Column::NextSeq)
+        .filter(log_chunk::Column::StageId.eq(stage.to_string()))
+        .filter(log_chunk::Column::Attempt.eq(attempt as i32))
+        .order_by_desc(log_chunk::Column::FirstSeq)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(last.unwrap_or(0) as u64)
+}
