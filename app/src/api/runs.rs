@@ -4,7 +4,8 @@
 
 use domain::{
     RunId, ServiceId, StageId, StageKind, Status,
-    view::{LogMatches, Page, Run, RunPage},
+    outline::Outline,
+    view::{LogMatches, LogPage, Page, Run, RunPage},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,65 @@ pub async fn run_page(
     control()?.run_page(run, stage, attempt, from).await.map_err(refuse)
 }
 
-/// Lines of a log that hold a text.
+/// Lines of a log.
+#[server(name = ReadLog, prefix = "/fn", endpoint = "log")]
+pub async fn log(stage: StageId, attempt: u32, from: u64, limit: u64) -> Answer<LogPage> {
+    control()?.log_page(stage, Some(attempt), from, limit).await.map_err(refuse)
+}
+
+/// Lines of a log in which something is found: the first ones from a line on, or the last ones before a line. With nothing to look for,
+/// the lines that say what went wrong.
 #[server(name = ReadLogSearch, prefix = "/fn", endpoint = "log_search")]
-pub async fn log_search(stage: StageId, attempt: Option<u32>, query: String) -> Answer<LogMatches> {
-    control()?.log_search(stage, attempt, &query, 500).await.map_err(refuse)
+pub async fn log_search(
+    stage: StageId,
+    attempt: Option<u32>,
+    query: String,
+    regex: bool,
+    from: Option<u64>,
+    before: Option<u64>,
+    limit: u64,
+) -> Answer<LogMatches> {
+    use control::logs::{Part, Search};
+    let search = match query.is_empty() {
+        true => Search::errors(),
+        false => Search { regex, ..Search::text(query) },
+    };
+    let part = before.map_or(Part::From(from.unwrap_or(0)), Part::Before);
+    control()?.log_search(stage, attempt, &search, part, limit.min(5_000)).await.map_err(refuse)
+}
+
+/// Numbers of the lines in which something is found, from a line on or before a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogHits {
+    /// The lines, in order.
+    pub seqs: Vec<u64>,
+    /// How many match before the first one here.
+    pub earlier: u64,
+    /// How many match in all.
+    pub total: u64,
+    /// Where to go on; none at the end.
+    pub next: Option<u64>,
+}
+
+/// The same search, for a browser that has the lines already or will ask for them.
+#[server(name = ReadLogHits, prefix = "/fn", endpoint = "log_hits")]
+pub async fn log_hits(
+    stage: StageId,
+    attempt: u32,
+    query: String,
+    regex: bool,
+    from: Option<u64>,
+    before: Option<u64>,
+) -> Answer<LogHits> {
+    let found = log_search(stage, Some(attempt), query, regex, from, before, 5_000).await?;
+    let seqs = found.matches.iter().map(|m| m.seq).collect();
+    Ok(LogHits { seqs, earlier: found.earlier, total: found.total, next: found.next })
+}
+
+/// The parts of a log that can be folded.
+#[server(name = ReadLogOutline, prefix = "/fn", endpoint = "log_outline")]
+pub async fn log_outline(stage: StageId, attempt: u32) -> Answer<Outline> {
+    control()?.log_outline(stage, Some(attempt)).await.map_err(refuse)
 }
 
 /// Approves or rejects.

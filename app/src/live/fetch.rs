@@ -9,7 +9,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DomParser, Request, RequestInit, Response, SupportedType};
 
-async fn text(address: &str, form: Option<&str>) -> Result<String, JsValue> {
+use crate::api::ApiError;
+
+async fn text(address: &str, form: Option<&str>) -> Result<(bool, String), JsValue> {
     let options = RequestInit::new();
     if let Some(form) = form {
         options.set_method("POST");
@@ -21,16 +23,25 @@ async fn text(address: &str, form: Option<&str>) -> Result<String, JsValue> {
         request.headers().set("accept", "application/json")?;
     }
     let response: Response = JsFuture::from(window().fetch_with_request(&request)).await?.dyn_into()?;
-    if !response.ok() {
-        return Err(JsValue::from_str(&response.status_text()));
+    let text = JsFuture::from(response.text()?).await?.as_string().unwrap_or_default();
+    Ok((response.ok(), text))
+}
+
+/// What a server function answers to some arguments, written as a form; else why not, in words.
+pub async fn answer<T: DeserializeOwned>(path: &str, form: &str) -> Result<T, String> {
+    let away = || "The server does not answer just now".to_owned();
+    match text(path, Some(form)).await {
+        Ok((true, body)) => serde_json::from_str(&body).map_err(|_| away()),
+        Ok((false, body)) => {
+            Err(serde_json::from_str::<ApiError>(&body).map_or_else(|_| away(), |error| error.message))
+        }
+        Err(_) => Err(away()),
     }
-    Ok(JsFuture::from(response.text()?).await?.as_string().unwrap_or_default())
 }
 
 /// What a server function answers to some arguments, written as a form; nothing when it cannot be had just now.
 pub async fn function<T: DeserializeOwned>(path: &str, form: &str) -> Option<T> {
-    let answer = text(path, Some(form)).await.ok()?;
-    serde_json::from_str(&answer).ok()
+    answer(path, form).await.ok()
 }
 
 /// Brings elements of this page up to date, by their ids, from what the server would send for it now.
@@ -38,7 +49,7 @@ pub async fn function<T: DeserializeOwned>(path: &str, form: &str) -> Option<T> 
 /// An element in which somebody is typing, or has unfolded something, is left alone.
 pub async fn renew(ids: &[&str]) {
     let Ok(address) = window().location().href() else { return };
-    let Ok(html) = text(&address, None).await else { return };
+    let Ok((true, html)) = text(&address, None).await else { return };
     let Ok(page) = DomParser::new().and_then(|p| p.parse_from_string(&html, SupportedType::TextHtml)) else {
         return;
     };

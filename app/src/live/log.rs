@@ -1,141 +1,185 @@
-//! The lines of the log that is shown, in batches that are drawn once and never touched again.
+//! The lines of one log that a page holds: blocks around what is looked at, of a log of any length.
 //!
-//! Refuses to keep more rows than a page can carry: the oldest batches go, and a link leads back to them.
+//! Refuses to keep them all: blocks far from what is looked at go, and are asked for again when somebody looks there.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::BTreeMap, ops::Range};
 
-use domain::{StageId, live::LogEvent, view::LogLine};
+use domain::{live::LogEvent, view::LogLine};
 
-/// Rows that stay on the page.
-pub const MOST_ROWS: usize = 5_000;
-/// Lines that are drawn as one.
-const BATCH: usize = 100;
+/// Lines of a block.
+pub const BLOCK: u64 = 250;
+/// Blocks that are kept.
+const MOST: usize = 80;
+/// Lines that are asked for at a time, at most.
+const ASKED: u64 = 1_000;
 
-/// Lines that are drawn together.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// The lines, without holes.
-    pub lines: Vec<LogLine>,
+/// Lines of a log, and how many it has.
+#[derive(Debug, Clone, Default)]
+pub struct Lines {
+    /// By number. Each holds lines without a hole, none of another block.
+    blocks: BTreeMap<u64, Vec<LogLine>>,
+    total: u64,
 }
 
-impl Chunk {
-    /// Number of its first line.
-    pub fn first(&self) -> u64 {
-        self.lines.first().map_or(0, |l| l.seq)
-    }
-}
-
-/// What adding lines came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pushed {
-    /// None of them was for this log, or new.
-    Nothing,
-    /// There are new lines.
-    Lines,
-    /// Lines are missing between what is shown and what came; nothing was added.
-    Hole,
-}
-
-/// What is shown of which log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogState {
-    /// The stage.
-    pub stage: StageId,
-    /// Its attempt.
-    pub attempt: u32,
-    /// The lines.
-    pub chunks: VecDeque<Arc<Chunk>>,
-    /// The line that comes next.
-    pub next: u64,
-}
-
-impl LogState {
-    /// A log as the page brought it.
-    pub fn new(stage: StageId, attempt: u32, lines: &[LogLine], next: u64) -> Self {
-        let chunks = lines.chunks(BATCH).map(|c| Arc::new(Chunk { lines: c.to_vec() })).collect();
-        Self { stage, attempt, chunks, next }
+impl Lines {
+    /// Of a log with so many lines, none of which is here.
+    pub fn of(total: u64) -> Self {
+        Self { blocks: BTreeMap::new(), total }
     }
 
-    /// Number of the first line shown.
-    pub fn first(&self) -> u64 {
-        self.chunks.front().map_or(self.next, |c| c.first())
+    /// How many lines the log has, as far as is known.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
-    /// Adds what arrived, without doubling what is there and without leaving anything out.
-    pub fn push(&mut self, events: Vec<LogEvent>) -> Pushed {
-        let mut fresh: Vec<LogLine> = Vec::new();
-        let next = self.next;
-        for event in events.into_iter().filter(|e| e.stage == self.stage && e.attempt == self.attempt) {
-            for line in event.lines {
-                if line.seq > self.next {
-                    self.next = next;
-                    return Pushed::Hole;
-                }
-                if line.seq == self.next {
-                    self.next += 1;
-                    fresh.push(line);
-                }
+    /// The log has at least so many lines.
+    pub fn grow(&mut self, total: u64) {
+        self.total = self.total.max(total);
+    }
+
+    /// A line, if it is here.
+    pub fn get(&self, seq: u64) -> Option<&LogLine> {
+        let block = self.blocks.get(&(seq / BLOCK))?;
+        block.get(usize::try_from(seq.checked_sub(block.first()?.seq)?).ok()?)
+    }
+
+    /// Takes in lines as the server sent them: in order, without a hole.
+    pub fn put(&mut self, lines: Vec<LogLine>) {
+        let mut lines = lines.into_iter().peekable();
+        while let Some(first) = lines.peek().map(|l| l.seq) {
+            let number = first / BLOCK;
+            let mut fresh = Vec::new();
+            while let Some(line) = lines.next_if(|l| l.seq / BLOCK == number) {
+                self.total = self.total.max(line.seq + 1);
+                fresh.push(line);
             }
+            self.merge(number, fresh);
         }
-        if fresh.is_empty() {
-            return Pushed::Nothing;
+    }
+
+    /// Puts two runs of one block together where they touch; where they do not, the new one stays.
+    fn merge(&mut self, number: u64, mut fresh: Vec<LogLine>) {
+        let ends = |lines: &[LogLine]| Some((lines.first()?.seq, lines.last()?.seq + 1));
+        let mut old = self.blocks.remove(&number).unwrap_or_default();
+        if let (Some((a, b)), Some((from, to))) = (ends(&old), ends(&fresh))
+            && a <= to
+            && from <= b
+        {
+            let behind = old.split_off(old.len() - old.iter().rev().take_while(|l| l.seq >= to).count());
+            old.retain(|l| l.seq < from);
+            old.append(&mut fresh);
+            old.extend(behind);
+            fresh = old;
         }
-        // Of a flood only the end is worth drawing.
-        let skip = fresh.len().saturating_sub(MOST_ROWS);
-        if skip > 0 {
-            self.chunks.clear();
+        self.blocks.insert(number, fresh);
+    }
+
+    /// Adds what the stream brought; says whether anything of it was new.
+    pub fn push(&mut self, event: LogEvent) -> bool {
+        let before = self.total;
+        let fresh: Vec<LogLine> = event.lines.into_iter().filter(|l| l.seq >= before).collect();
+        self.put(fresh);
+        self.total > before
+    }
+
+    /// Of these lines, what is to be asked for first: the number of the first line and how many.
+    pub fn missing(&self, wanted: impl Iterator<Item = u64>) -> Option<(u64, u64)> {
+        let mut asked: Option<Range<u64>> = None;
+        for seq in wanted.filter(|s| *s < self.total) {
+            if asked.as_ref().is_some_and(|a| a.contains(&seq)) || self.get(seq).is_some() {
+                continue;
+            }
+            let block = seq / BLOCK * BLOCK..(seq / BLOCK + 1) * BLOCK;
+            asked = match asked {
+                None => Some(block),
+                Some(a) if block.end > a.start && block.end - a.start <= ASKED => Some(a.start..block.end),
+                Some(_) => break,
+            };
         }
-        for lines in fresh[skip..].chunks(BATCH * 5) {
-            self.chunks.push_back(Arc::new(Chunk { lines: lines.to_vec() }));
+        asked.map(|a| (a.start, a.end - a.start))
+    }
+
+    /// Lets go of blocks that are far from a line, when there are many.
+    pub fn keep_near(&mut self, seq: u64) {
+        while self.blocks.len() > MOST {
+            let at = seq / BLOCK;
+            let far = |block: Option<(&u64, _)>| block.map_or((0, 0), |(b, _)| (b.abs_diff(at), *b));
+            let (first, last) = (far(self.blocks.first_key_value()), far(self.blocks.last_key_value()));
+            self.blocks.remove(&first.max(last).1);
         }
-        let mut rows: usize = self.chunks.iter().map(|c| c.lines.len()).sum();
-        while rows > MOST_ROWS && self.chunks.len() > 1 {
-            rows -= self.chunks.pop_front().map_or(0, |c| c.lines.len());
-        }
-        Pushed::Lines
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Timestamp, view::Stream};
+    use domain::{StageId, Timestamp, view::Stream};
+    use proptest::prelude::*;
 
-    fn lines(from: u64, to: u64) -> Vec<LogLine> {
-        (from..to)
-            .map(|seq| LogLine { seq, at: Timestamp(0), stream: Stream::Stdout, text: String::new() })
+    fn lines(range: Range<u64>) -> Vec<LogLine> {
+        range
+            .map(|seq| LogLine { seq, at: Timestamp(0), stream: Stream::Stdout, text: seq.to_string() })
             .collect()
     }
 
-    fn event(from: u64, to: u64) -> LogEvent {
-        LogEvent { stage: StageId::from_parts(0, 1), attempt: 1, lines: lines(from, to) }
+    fn event(range: Range<u64>) -> LogEvent {
+        LogEvent { stage: StageId::from_parts(0, 1), attempt: 1, lines: lines(range) }
     }
 
     #[test]
-    fn overlap_is_not_doubled_and_strangers_are_ignored() {
-        let mut log = LogState::new(StageId::from_parts(0, 1), 1, &lines(0, 5), 5);
-        assert_eq!(log.push(vec![event(0, 5), LogEvent { attempt: 2, ..event(5, 9) }]), Pushed::Nothing);
-        assert_eq!(log.push(vec![event(5, 6), event(7, 8)]), Pushed::Hole);
-        assert_eq!(log.push(vec![event(3, 8), event(6, 10)]), Pushed::Lines);
-        let seen: Vec<u64> = log.chunks.iter().flat_map(|c| c.lines.iter().map(|l| l.seq)).collect();
-        assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    fn what_is_missing_is_asked_for_in_whole_blocks() {
+        let mut log = Lines::of(1_000_000);
+        assert_eq!(log.missing(500_010..500_060), Some((500_000, 250)));
+        assert_eq!(log.missing(499_900..500_060), Some((499_750, 500)));
+        assert_eq!(log.missing([10, 20, 999_999].into_iter()), Some((0, 250)), "what is far comes next");
+        log.put(lines(500_000..500_250));
+        assert_eq!(log.missing(500_010..500_060), None);
+        assert_eq!(log.missing(500_240..500_260), Some((500_250, 250)));
+        assert_eq!(log.missing(999_990..1_000_050), Some((999_750, 250)));
+        assert_eq!(log.get(500_123).map(|l| l.text.as_str()), Some("500123"));
+        assert_eq!(log.get(500_250), None);
     }
 
     #[test]
-    fn the_oldest_rows_go() {
-        let mut log = LogState::new(StageId::from_parts(0, 1), 1, &lines(0, 1000), 1000);
-        for from in (1000..9000).step_by(50) {
-            log.push(vec![event(from, from + 50)]);
+    fn the_stream_adds_at_the_end_and_leaves_no_hole_unseen() {
+        let mut log = Lines::of(300);
+        assert!(!log.push(event(200..300)), "known already");
+        assert!(log.push(event(290..310)));
+        assert_eq!((log.total(), log.get(299).is_some(), log.get(305).is_some()), (310, false, true));
+        assert_eq!(log.missing(295..310), Some((250, 250)));
+        log.put(lines(250..308));
+        assert_eq!(log.missing(250..310), None, "what the stream brought meanwhile is kept");
+        assert!(log.push(event(400..410)), "lines in between are asked for when they are looked at");
+        assert_eq!((log.total(), log.missing(380..410)), (410, Some((250, 250))));
+    }
+
+    #[test]
+    fn memory_stays_bounded_near_what_is_looked_at() {
+        let mut log = Lines::of(0);
+        for from in (0..100_000).step_by(100) {
+            log.push(event(from..from + 100));
+            log.keep_near(log.total());
         }
-        let rows: usize = log.chunks.iter().map(|c| c.lines.len()).sum();
-        assert!(rows <= MOST_ROWS, "{rows}");
-        assert_eq!((log.first(), log.next), (4000, 9000));
+        assert!(log.blocks.len() <= MOST);
+        assert!(log.get(99_999).is_some() && log.get(0).is_none());
+        log.put(lines(0..250));
+        log.keep_near(100);
+        assert!(log.get(100).is_some());
     }
 
-    #[test]
-    fn a_flood_shows_its_end() {
-        let mut log = LogState::new(StageId::from_parts(0, 1), 1, &[], 0);
-        log.push(vec![event(0, 20_000)]);
-        assert_eq!((log.first(), log.next), (15_000, 20_000));
+    proptest! {
+        #[test]
+        fn a_line_is_what_it_was_or_is_asked_for(puts in prop::collection::vec((0..900_u64, 1..400_u64), 1..20)) {
+            let mut log = Lines::of(1_000);
+            for (from, count) in puts {
+                log.put(lines(from..(from + count).min(1_000)));
+            }
+            for seq in 0..1_000 {
+                match log.get(seq) {
+                    Some(line) => prop_assert_eq!(line.seq, seq),
+                    None => prop_assert!(log.missing(seq..seq + 1).is_some_and(|(from, n)| (from..from + n).contains(&seq))),
+                }
+            }
+        }
     }
 }

@@ -4,9 +4,12 @@
 
 pub mod fetch;
 mod fresh;
+// Where nothing is held, it is still tested.
+#[cfg_attr(not(feature = "hydrate"), allow(dead_code))]
 mod log;
 mod stream;
 
 pub use fresh::{Fresh, Lost, REGION, settled};
-pub use log::{Chunk, LogState, Pushed};
+#[cfg(feature = "hydrate")]
+pub use log::Lines;
 pub use stream::{Link, open};

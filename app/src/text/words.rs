@@ -72,6 +72,20 @@ pub fn thousands(n: u64) -> String {
     out
 }
 
+/// A text's characters as an address carries them.
+pub fn in_address(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(byte as char);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
 /// `640 B`, `1.2 KB`, `24 MB`.
 pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
@@ -147,5 +161,10 @@ mod tests {
         assert_eq!([1, 2, 3, 11, 22].map(ordinal), ["1st", "2nd", "3rd", "11th", "22nd"]);
         assert_eq!(["there is none", "", "éa"].map(sentence), ["There is none", "", "Éa"]);
         assert_eq!(["Ada Lovelace", "deployer", ""].map(initials), ["AL", "DE", "?"]);
+    }
+
+    #[test]
+    fn addresses_carry_any_text() {
+        assert_eq!(in_address("a b&c=é#"), "a%20b%26c%3D%C3%A9%23");
     }
 }

@@ -1,6 +1,6 @@
 //! Folding the run's stream into the page, and turning to the log that tells most.
 //!
-//! Refuses to guess a line: where lines are missing, the server is asked for the log again.
+//! Refuses to guess a line: what the stream left out, the paper asks for when it is looked at.
 
 use std::collections::VecDeque;
 
@@ -11,20 +11,7 @@ use domain::{
 use leptos::prelude::*;
 
 use super::Page;
-use crate::live::{self, Link, Pushed};
-
-/// A log that is on its way, and what arrived meanwhile.
-#[derive(Debug, Default)]
-// A server never asks, so there nothing is awaited.
-#[cfg_attr(not(feature = "hydrate"), allow(dead_code))]
-pub struct Awaited {
-    /// Counts the questions.
-    number: u32,
-    /// Whether an answer is still to come.
-    waiting: bool,
-    /// Lines that arrived since the question.
-    kept: Vec<LogEvent>,
-}
+use crate::live::{self, Link};
 
 /// Folds the stream into the page.
 pub fn follow(page: Page, cursor: String, link: RwSignal<Link>) {
@@ -63,88 +50,60 @@ pub fn follow(page: Page, cursor: String, link: RwSignal<Link>) {
 }
 
 fn fold(page: Page, events: Vec<LogEvent>) {
-    if page.awaited.with_value(|a| a.waiting) {
-        page.awaited.update_value(|a| a.kept.extend(events));
-        return;
+    if let Some(kind) = turn(page, &events) {
+        return show(page, kind);
     }
-    if let Some((kind, attempt)) = turn(page, &events) {
-        show(page, kind, attempt);
-        return;
-    }
-    if !page.at_end.get_untracked() {
-        return;
-    }
-    let mut pushed = Pushed::Nothing;
-    let _ = page.log.try_maybe_update(|log| {
-        pushed = log.as_mut().map_or(Pushed::Nothing, |l| l.push(events));
-        (pushed == Pushed::Lines, ())
-    });
-    if pushed == Pushed::Hole
-        && let Some(stage) = untrack(move || page.shown())
-    {
-        show(page, stage.kind, None);
-    }
+    push(page, events);
 }
 
 /// The log to turn to, when the shown one is over and nobody asked for a certain one.
-fn turn(page: Page, events: &[LogEvent]) -> Option<(StageKind, Option<u32>)> {
-    let shown = page.log.with_untracked(|l| l.as_ref().map(|l| (l.stage, l.attempt)));
+fn turn(page: Page, events: &[LogEvent]) -> Option<StageKind> {
+    let shown = page.log.get_untracked();
     let (wanders, renews) = (page.wanders.get_untracked(), page.renews.get_untracked());
     page.run.with_untracked(|run| {
         let of = |id| run.stages.iter().find(|s| s.id == id);
-        let Some((stage, attempt)) = shown else { return of(events.first()?.stage).map(|s| (s.kind, None)) };
+        let Some((stage, attempt)) = shown else { return of(events.first()?.stage).map(|s| s.kind) };
         let now = of(stage)?;
         let next = events.iter().rev().find_map(|e| {
             let newer = renews && e.stage == stage && e.attempt > attempt;
             let later = wanders && of(e.stage).is_some_and(|s| s.kind > now.kind) && now.status.lets_pass();
             (newer || later).then_some(e.stage)
         })?;
-        of(next).map(|s| (s.kind, None))
+        of(next).map(|s| s.kind)
     })
 }
 
-/// Shows the log of a stage, from its end.
-///
-/// The run is not taken from the answer: the stream may have told of newer things while it was on its way. Lines that arrive
-/// meanwhile are kept and added, so that there is no hole. Of several questions only the last one's answer counts.
-#[cfg(feature = "hydrate")]
-pub fn show(page: Page, kind: StageKind, attempt: Option<u32>) {
-    use domain::view::RunPage;
-    use leptos::server_fn::ServerFn;
-    let id = page.run.with_untracked(|r| r.id);
-    let attempt_field = attempt.map(|a| format!("&attempt={a}")).unwrap_or_default();
-    page.awaited.update_value(|a| {
-        a.number += 1;
-        a.waiting = true;
-    });
-    let mine = page.awaited.with_value(|a| a.number);
-    leptos::task::spawn_local(async move {
-        let form = format!("run={id}&stage={kind}{attempt_field}");
-        let fresh = live::fetch::function::<RunPage>(crate::api::ReadRunPage::PATH, &form).await;
-        if page.awaited.try_with_value(|a| a.number) != Some(mine) {
-            return;
-        }
-        let kept = page.awaited.try_update_value(|a| {
-            a.waiting = false;
-            std::mem::take(&mut a.kept)
-        });
-        if let Some(fresh) = fresh {
-            page.take_log(&fresh.run, fresh.shown, attempt, &fresh.log);
-            fold(page, kept.unwrap_or_default());
-        }
-    });
+/// Shows the log of a stage's newest attempt, from its end.
+pub fn show(page: Page, kind: StageKind) {
+    let Some(stage) = page.run.with_untracked(|r| r.stage(kind).cloned()) else { return };
+    page.log.set(Some((stage.id, stage.attempt.max(1))));
+    page.total.set(0);
+    switch(page);
 }
 
-/// Shows the log of a stage, from its end. On the server nothing happens after the page was made.
-#[cfg(not(feature = "hydrate"))]
-pub fn show(page: Page, kind: StageKind, attempt: Option<u32>) {
-    let _ = (page, kind, attempt);
+#[cfg(feature = "hydrate")]
+fn push(page: Page, events: Vec<LogEvent>) {
+    if let Some(paper) = page.paper.get_value() {
+        paper.push(events);
+    }
 }
+
+#[cfg(feature = "hydrate")]
+use super::log::switch;
 
 #[cfg(feature = "hydrate")]
 fn count_again() {
     leptos::task::spawn_local(live::fetch::renew(&[crate::components::WAITING]));
 }
 
+/// On the server nothing happens after the page was made.
 #[cfg(not(feature = "hydrate"))]
-fn count_again() {}
+mod still {
+    use super::{LogEvent, Page};
+
+    pub(super) fn push(_: Page, _: Vec<LogEvent>) {}
+    pub(super) fn switch(_: Page) {}
+    pub(super) fn count_again() {}
+}
+#[cfg(not(feature = "hydrate"))]
+use still::{count_again, push, switch};

@@ -107,7 +107,7 @@ fn Node(kind: StageKind) -> impl IntoView {
             event.prevent_default();
             page.wanders.set(false);
             page.renews.set(true);
-            show(page, kind, None);
+            show(page, kind);
             remember(&format!("?stage={kind}"));
         }
     };

@@ -9,9 +9,9 @@ mod follow;
 mod graph;
 mod head;
 mod log;
-mod search;
+mod paper;
 
-use domain::{StageKind, view};
+use domain::{StageId, StageKind, view};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -23,7 +23,7 @@ use super::{id_in_address, refusal};
 use crate::{
     api::{self, ApiError, Cancel, Decide, Rerun},
     components::{Clock, Crumbs, Failure, Loading, Top},
-    live::{Link, LogState, Lost},
+    live::{Link, Lost},
 };
 
 /// Which part of the log the address asks for.
@@ -37,6 +37,10 @@ pub struct Asked {
     pub from: Option<u64>,
     /// What to search for.
     pub search: String,
+    /// Whether that is a regular expression.
+    pub regex: bool,
+    /// From which line on matches are listed.
+    pub hits: Option<u64>,
 }
 
 fn asked() -> Memo<Asked> {
@@ -48,9 +52,16 @@ fn asked() -> Memo<Asked> {
             attempt: q.get("attempt").and_then(|s| s.parse().ok()).filter(|a| *a > 0),
             from: q.get("from").and_then(|s| s.parse().ok()),
             search: q.get("q").unwrap_or_default().trim().to_owned(),
+            regex: q.get("regex").is_some_and(|r| r == "true"),
+            hits: q.get("hits").and_then(|s| s.parse().ok()),
         }
     })
 }
+
+/// Matches on a page without JavaScript.
+const LISTED: u64 = 500;
+/// Lines that the browser is given to begin with; it asks for others when they are looked at.
+const BEGUN_WITH: usize = 200;
 
 /// The run page.
 #[component]
@@ -61,11 +72,12 @@ pub fn RunPage() -> impl IntoView {
         move || (id.get(), asked.get()),
         |(id, asked)| async move {
             let page = api::run_page(id?, asked.stage, asked.attempt, asked.from).await?;
-            let found = match page.shown {
-                Some(stage) if !asked.search.is_empty() => {
-                    Some(api::log_search(stage, asked.attempt, asked.search).await?)
+            let found = match page.shown.filter(|_| !asked.search.is_empty()) {
+                Some(stage) => {
+                    let Asked { attempt, search, regex, hits, .. } = asked;
+                    Some(api::log_search(stage, attempt, search, regex, hits, None, LISTED).await)
                 }
-                _ => None,
+                None => None,
             };
             Ok::<_, ApiError>((page, found))
         },
@@ -84,7 +96,23 @@ pub fn RunPage() -> impl IntoView {
 }
 
 #[component]
-fn Whole(page: view::RunPage, found: Option<view::LogMatches>, asked: Asked) -> impl IntoView {
+fn Whole(
+    mut page: view::RunPage,
+    found: Option<api::Answer<view::LogMatches>>,
+    asked: Asked,
+) -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    provide_context(log::Still::new(&page, found, &asked));
+    #[cfg(not(feature = "ssr"))]
+    let _ = found;
+    // The rest of what the server has drawn is not sent a second time as data.
+    let lines = &mut page.log.lines;
+    let spare = lines.len().saturating_sub(BEGUN_WITH);
+    if asked.from.is_none() {
+        lines.drain(..spare);
+    } else {
+        lines.truncate(BEGUN_WITH);
+    }
     let run = page.run.clone();
     let title = format!("{} · run {}", run.service.name, run.number);
     let steps = vec![
@@ -96,7 +124,7 @@ fn Whole(page: view::RunPage, found: Option<view::LogMatches>, asked: Asked) -> 
     view! {
         <Title text=title/>
         <Top><Crumbs steps here=format!("Run {}", run.number)/></Top>
-        <Live page found asked refused/>
+        <Live page asked refused/>
     }
     .into_any()
 }
@@ -115,41 +143,35 @@ pub struct Refusals {
 pub struct Page {
     /// The run as it stands.
     pub run: RwSignal<view::Run>,
-    /// The log that is shown.
-    pub log: RwSignal<Option<LogState>>,
-    /// Whether the log's end is shown and new lines may be added.
-    pub at_end: RwSignal<bool>,
-    /// Lines the log had when it was read.
+    /// The log that is shown: of which stage and attempt.
+    pub log: RwSignal<Option<(StageId, u32)>>,
+    /// Lines it has, as far as is known.
     pub total: RwSignal<u64>,
+    /// Whether its end is followed.
+    pub following: RwSignal<bool>,
+    /// The lines that the address names.
+    pub chosen: RwSignal<Option<(u64, u64)>>,
+    /// What a search found.
+    pub found: RwSignal<log::Found>,
     /// Whether the page may turn to the log of another stage by itself.
     pub wanders: RwSignal<bool>,
     /// The same for a newer attempt of the shown stage.
     pub renews: RwSignal<bool>,
-    /// A log that is on its way.
-    pub awaited: StoredValue<follow::Awaited>,
+    /// What the log stands on, once the page is awake.
+    #[cfg_attr(not(feature = "hydrate"), allow(dead_code))]
+    pub paper: paper::Held,
 }
 
 impl Page {
     /// The stage whose log is shown.
     pub fn shown(self) -> Option<view::Stage> {
-        let id = self.log.with(|l| l.as_ref().map(|l| l.stage))?;
+        let (id, _) = self.log.get()?;
         self.run.with(|r| r.stages.iter().find(|s| s.id == id).cloned())
     }
 
-    /// Takes a log as the server sent it.
-    fn take_log(
-        self,
-        run: &view::Run,
-        shown: Option<domain::StageId>,
-        attempt: Option<u32>,
-        log: &view::LogPage,
-    ) {
-        let stage = shown.and_then(|id| run.stages.iter().find(|s| s.id == id));
-        let state =
-            stage.map(|s| LogState::new(s.id, attempt.unwrap_or(s.attempt), &log.lines, log.next_seq));
-        self.total.set(log.total);
-        self.at_end.set(log.next_seq >= log.total);
-        self.log.set(state);
+    /// The attempt whose log is shown.
+    pub fn attempt(self) -> u32 {
+        self.log.get_untracked().map_or(1, |(_, attempt)| attempt.max(1))
     }
 }
 
@@ -158,8 +180,6 @@ impl Page {
 fn Live(
     /// What the page began with.
     page: view::RunPage,
-    /// What a search found.
-    found: Option<view::LogMatches>,
     /// What the address asks for.
     asked: Asked,
     /// What the page's forms could not do.
@@ -169,16 +189,20 @@ fn Live(
     Clock::provide(now);
     let link = RwSignal::new(Link::Quiet);
     let follows = !run.status.is_terminal() || !log.complete;
+    let stage = shown.and_then(|id| run.stages.iter().find(|s| s.id == id));
+    // A stage that has not begun is followed from its first line on.
+    let over = stage.is_some_and(|s| s.status.is_terminal());
     let shared = Page {
         run: RwSignal::new(run.clone()),
-        log: RwSignal::new(None),
-        at_end: RwSignal::new(true),
-        total: RwSignal::new(0),
+        log: RwSignal::new(stage.map(|s| (s.id, asked.attempt.unwrap_or(s.attempt).max(1)))),
+        total: RwSignal::new(log.total.max(log.next_seq)),
+        following: RwSignal::new(!over && asked.from.is_none() && asked.search.is_empty()),
+        chosen: RwSignal::new(None),
+        found: RwSignal::default(),
         wanders: RwSignal::new(asked.stage.is_none()),
         renews: RwSignal::new(asked.attempt.is_none()),
-        awaited: StoredValue::default(),
+        paper: paper::held(),
     };
-    shared.take_log(&run, shown, asked.attempt, &log);
     provide_context(shared);
     if follows {
         follow::follow(shared, cursor, link);
@@ -190,7 +214,7 @@ fn Live(
         <approval::ApprovalCard commits=commits.clone() live=live.clone() refused=decide/>
         <graph::Graph/>
         <div class="work">
-            <log::LogPanel found search=asked.search/>
+            <log::LogPanel lines=log.lines asked/>
             <aside::Aside commits live neighbours/>
         </div>
     }
