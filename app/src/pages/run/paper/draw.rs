@@ -100,7 +100,7 @@ impl Inner {
         self.leaves.clear();
         self.sheet.set_inner_html("");
         if self.tells.following.get_untracked() {
-            self.to_end();
+            self.show_end();
         } else {
             let row = self.rows.row(self.anchor.0);
             let off = if self.rows.seq(row) == self.anchor.0 { self.anchor.1 } else { 0.0 };
@@ -144,7 +144,7 @@ impl Inner {
         (row.min(to)..to).chain(from..row.min(count)).map(|row| self.rows.seq(row))
     }
 
-    pub(super) fn to_end(&mut self) {
+    pub(super) fn show_end(&mut self) {
         let last = self.rows.count().saturating_sub(1);
         let seen = (self.view() / ROW) as u64;
         self.draw(Some((last.saturating_sub(seen), 0.0, true)));

@@ -153,7 +153,7 @@ impl Paper {
             inner.recount();
             let near = inner.anchor.0;
             if inner.tells.following.get_untracked() && !inner.is_pulled() {
-                inner.to_end();
+                inner.show_end();
                 let total = inner.lines.total();
                 inner.lines.keep_near(total);
             } else {
@@ -166,7 +166,7 @@ impl Paper {
 
     /// Goes to the end.
     pub fn to_end(&self) {
-        self.0.borrow_mut().to_end();
+        self.0.borrow_mut().show_end();
         self.ask();
     }
 
@@ -238,7 +238,7 @@ impl Paper {
         {
             let mut inner = self.0.borrow_mut();
             if inner.tells.following.get_untracked() {
-                inner.to_end();
+                inner.show_end();
             } else {
                 inner.draw(None);
                 inner.settle();
@@ -297,7 +297,7 @@ impl Paper {
                     inner.lines.grow(page.total);
                     inner.lines.put(page.lines);
                     inner.recount();
-                    if inner.tells.following.get_untracked() { inner.to_end() } else { inner.draw(None) }
+                    if inner.tells.following.get_untracked() { inner.show_end() } else { inner.draw(None) }
                 }
             }
             if had {
@@ -328,7 +328,7 @@ impl Paper {
                 let ended = inner.is_at_end();
                 inner.lines.grow(page.total);
                 inner.recount();
-                if ended { inner.to_end() } else { inner.draw(None) }
+                if ended { inner.show_end() } else { inner.draw(None) }
             }
             paper.ask();
             paper.ask_for_outline();
