@@ -78,6 +78,7 @@ fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
                     {(!d.live).then(|| view! { " · for "<Took from=d.since to=d.until/> })}
                     " · "<Digest artifact=d.artifact.clone()/>{format!(" {}", words::size(d.artifact.size))}
                 </span>
+                {d.doubt.clone().filter(|_| d.can_roll_back).map(|doubt| view! { <span class="dim small">{doubt}</span> })}
             </span>
             <span class="end">{end}</span>
         </li>

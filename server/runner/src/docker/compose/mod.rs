@@ -173,6 +173,10 @@ fn killed(code: i32) -> &'static str {
 
 /// Why Compose could not bring it all up.
 async fn not_up(project: &mut Project<'_>, error: &DockerError, dead: &[Died]) -> Failure {
+    // Whatever Compose made of it: a daemon that no longer answers is the reason.
+    if let Err(away @ DockerError::Away { .. }) = project.docker.version().await {
+        return Failure::new(project::went_away(&away));
+    }
     let said = match error {
         DockerError::Other(said) | DockerError::Missing(said) | DockerError::RegistryAway(said) => said,
         other => return Failure::new(other.to_string()),

@@ -233,7 +233,7 @@ impl<'a> Project<'a> {
                 self.events = None;
                 let why = self.docker.version().await.err();
                 return Err(Failure::new(match why {
-                    Some(error) => format!("the Docker daemon went away in the middle of the test: {error}"),
+                    Some(error) => went_away(&error),
                     None => "the Docker daemon was started again in the middle of the test: rerun".into(),
                 }));
             };
@@ -375,6 +375,11 @@ impl<'a> Project<'a> {
             _ => Failure::new(format!("`docker {asked}` could not be run: {e}")),
         })
     }
+}
+
+/// The reason of a test whose daemon is gone.
+pub fn went_away(error: &DockerError) -> String {
+    format!("the Docker daemon went away in the middle of the test: {error}")
 }
 
 /// Lines of Compose's own: into the log when they say more than that a container comes or goes.
