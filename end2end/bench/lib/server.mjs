@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { now, pause } from "./numbers.mjs";
 
 export const run = promisify(execFile);
-const binary = resolve(process.env.SEAMLESS_BIN ?? "target/release/seamless");
+export const binary = resolve(process.env.SEAMLESS_BIN ?? "target/release/seamless");
 const site = resolve(process.env.SEAMLESS_SITE ?? "target/site");
 const LONGEST_START = 30_000;
 

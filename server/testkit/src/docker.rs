@@ -188,9 +188,14 @@ fn add(root: &Path, program: &Path) {
 impl Registry {
     /// A registry, when the program is there; it lets in `ci` with `right-password` only.
     pub fn start(test: &str) -> Option<Self> {
+        Self::start_on(test, "127.0.0.1")
+    }
+
+    /// The same on another address of this machine.
+    pub fn start_on(test: &str, address: &str) -> Option<Self> {
         let folder = tempfile::Builder::new().prefix("seamless-registry-").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let address = format!("127.0.0.1:{}", free_port());
+        let address = format!("{address}:{}", free_port());
         // `right-password`, as bcrypt has it.
         fs::write(at("users"), "ci:$2b$04$ts48ys.RRq6pHhDs2VB5euKBJmW8/a1Ngb7ET61ybbjgl.8alDjdm\n").unwrap();
         let settings = format!(

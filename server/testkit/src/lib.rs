@@ -9,6 +9,7 @@
 
 mod api;
 pub mod docker;
+mod far_daemon;
 mod git;
 mod hook;
 mod live;
@@ -21,6 +22,7 @@ mod service;
 mod users;
 
 pub use api::{Answer, Api, until};
+pub use far_daemon::FarDaemon;
 pub use git::Repository;
 pub use hook::signature;
 pub use live::{Follow, Message};
