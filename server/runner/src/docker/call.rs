@@ -37,9 +37,15 @@ const PASSED: [&str; 16] = [
     "SSL_CERT_DIR",
 ];
 
-/// Variables that a process which starts others must pass on, so that those find the same daemon.
-pub const DAEMON: [&str; 5] =
-    ["DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];
+/// Variables that a process which starts others must pass on, so that those find the same daemon, and get in over SSH.
+pub const DAEMON: [&str; 6] = [
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "SSH_AUTH_SOCK",
+];
 
 /// Whether a variable of that name in its environment would change what the program itself does.
 pub(crate) fn disturbs(name: &str) -> bool {
