@@ -240,6 +240,18 @@ step('containers are out of sight until they are chosen, and refused in words wh
     assert.deepEqual(await Promise.all(kept.map((field) => field.inputValue())), ['docker/bell.Dockerfile', '1 GiB', '0.5', 'on_failure']);
 });
 
+step('what a pipeline keeps is set and shown', async () => {
+    await person.goto('/settings');
+    const fields = ['Days for logs', 'Megabytes for all logs', 'Days for runs'].map((label) => person.page.getByLabel(label));
+    const values = () => Promise.all(fields.map((field) => field.inputValue()));
+    assert.deepEqual(await values(), ['90', '', '']);
+    await fields[0].fill('14');
+    await fields[1].fill('500');
+    await button('Save').click();
+    assert.equal(new URL(person.page.url()).pathname, '/settings');
+    assert.deepEqual(await values(), ['14', '500', '']);
+});
+
 step('signing out ends the session', async () => {
     for (const path of ['/', '/runs', '/approvals', '/deliveries', '/settings']) {
         await person.goto(path);

@@ -4,6 +4,7 @@ use sea_orm_migration::prelude::*;
 
 mod m0001_first;
 mod m0002_log_archive;
+mod m0003_retention;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -11,6 +12,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration), Box::new(m0002_log_archive::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0002_log_archive::Migration),
+            Box::new(m0003_retention::Migration),
+        ]
     }
 }

@@ -25,6 +25,9 @@ pub struct Config {
     pub url: String,
     /// `DATABASE_URL`: `sqlite:PATH` or `postgres://...`. Default a SQLite file in the data folder.
     pub database: SecretString,
+    /// `SEAMLESS_DATABASE_POOL`: connections to the database at a time, from 2 to 200. Default 16 to PostgreSQL, whose own limit
+    /// (`max_connections`, 100 as it comes) is shared by all servers; 4 that read from SQLite, which has one that writes besides.
+    pub pool: Option<u32>,
     /// `SEAMLESS_SECRET_KEY`: what secrets at rest are sealed with. Default a generated file that only its owner can read.
     pub key: SecretString,
     /// `SEAMLESS_SLOTS`: stages at a time. Default the number of cores.
@@ -76,6 +79,13 @@ impl Config {
                 }
             },
         };
+        let pool = get("SEAMLESS_DATABASE_POOL").and_then(|text| match text.parse() {
+            Ok(pool @ 2..=200) => Some(pool),
+            _ => {
+                problems.push(format!("SEAMLESS_DATABASE_POOL is {text:?}: give a number from 2 to 200"));
+                None
+            }
+        });
         let registry = registry(&get, &mut problems);
         let engine = get("SEAMLESS_ENGINE");
         if engine.as_deref().is_some_and(|e| e != "local") {
@@ -106,6 +116,7 @@ impl Config {
             listen,
             url: url.trim_end_matches('/').to_owned(),
             database: database.into(),
+            pool,
             key,
             slots,
             registry,
@@ -205,6 +216,7 @@ mod tests {
                 "SEAMLESS_URL" => "ci.example.org".into(),
                 "DATABASE_URL" => "mysql://x".into(),
                 "SEAMLESS_SLOTS" => "0".into(),
+                "SEAMLESS_DATABASE_POOL" => "1".into(),
                 "SEAMLESS_REGISTRY" => "https://registry.example.org".into(),
                 "SEAMLESS_REGISTRY_USERNAME" => "ci".into(),
                 _ => return None,
@@ -216,6 +228,7 @@ mod tests {
             "SEAMLESS_URL",
             "DATABASE_URL",
             "SEAMLESS_SLOTS",
+            "SEAMLESS_DATABASE_POOL is \"1\": give a number from 2 to 200",
             "SEAMLESS_REGISTRY is",
             "SEAMLESS_REGISTRY_PASSWORD",
         ] {

@@ -21,10 +21,13 @@ pub const ADDRESS_FILE: &str = "server.url";
 
 /// The use cases over this machine's own parts.
 pub async fn control(config: &Config) -> anyhow::Result<Control> {
-    let store = Store::open(config.database.expose_secret())
+    let (store, steps) = Store::open_with(config.database.expose_secret(), config.pool)
         .await
         .map_err(with_causes)
         .context("the database cannot be opened")?;
+    if !steps.is_empty() {
+        tracing::info!(steps = steps.join(", "), "the database was brought up to date");
+    }
     let ports = local_ports(config)?;
     let setup = Setup {
         limits: Limits { slots: config.slots, ..Limits::default() },
@@ -37,7 +40,7 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
 }
 
 /// An error of ours says little to users; whoever starts the server needs its causes.
-fn with_causes(error: control::Error) -> anyhow::Error {
+pub fn with_causes(error: control::Error) -> anyhow::Error {
     match error {
         control::Error::Internal(cause) => anyhow::anyhow!("{cause}"),
         error => error.into(),

@@ -75,7 +75,12 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
     let c = control.clone();
     spawn(tracker, shutdown, "clean", Duration::from_secs(3600), never, move || {
         let control = c.clone();
-        async move { control.clean().await }
+        async move {
+            // Neither waits for the other to succeed.
+            let (retained, cleaned) = (control.retain().await, control.clean().await);
+            retained?;
+            cleaned
+        }
     });
     let c = control.clone();
     spawn(tracker, shutdown, "archive", Duration::from_secs(5), never, move || {

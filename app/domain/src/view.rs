@@ -36,8 +36,33 @@ pub struct Pipeline {
     pub environments: Vec<String>,
     /// How many services it has.
     pub services: u64,
+    /// What is kept of its services' runs, and for how long.
+    pub retention: Retention,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// What is kept of runs, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Days after its end that a stage's log is removed; 0: never. Logs of deploys that are live stay.
+    #[cfg_attr(feature = "openapi", schema(maximum = 3650, example = 90))]
+    pub log_days: u32,
+    /// Megabytes that all logs may take, compressed; the oldest go first. 0: any number.
+    #[cfg_attr(feature = "openapi", schema(maximum = 100_000_000, example = 0))]
+    pub log_megabytes: u64,
+    /// Days after which a run is removed with everything that is known of it; 0: never. A service's newest run stays, and runs whose
+    /// deploys were live since.
+    #[cfg_attr(feature = "openapi", schema(maximum = 3650, example = 0))]
+    pub run_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { log_days: 90, log_megabytes: 0, run_days: 0 }
+    }
 }
 
 /// Which service, by id and name.
@@ -138,6 +163,8 @@ pub struct Stage {
     pub usual_ms: Option<i64>,
     /// Lines in its log so far.
     pub lines: u64,
+    /// Set once its log was removed: why.
+    pub log_removed: Option<String>,
     /// For a failure: the line to look at first.
     pub error: Option<ErrorLine>,
     /// Its place in the queue, from 1, while it waits for a free slot.
@@ -396,6 +423,8 @@ pub struct LogPage {
     pub total: u64,
     /// Whether the log ends there and no more will come.
     pub complete: bool,
+    /// Set once the log was removed: why. There are no lines then.
+    pub removed: Option<String>,
 }
 
 /// A line that was searched for.

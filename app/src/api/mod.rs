@@ -5,6 +5,7 @@
 mod deliveries;
 mod error;
 mod overview;
+mod pipelines;
 mod runs;
 mod services;
 mod sessions;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use deliveries::*;
 pub use error::ApiError;
 pub use overview::*;
+pub use pipelines::*;
 pub use runs::*;
 pub use services::*;
 pub use sessions::*;

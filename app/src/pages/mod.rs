@@ -5,6 +5,7 @@
 mod approvals;
 mod connect;
 mod deliveries;
+mod keeping;
 mod login;
 mod missing;
 mod overview;

@@ -1,12 +1,12 @@
-//! The person's own settings: colours, and the browsers that are logged in; and what this server has for containers.
+//! The person's own settings: colours, and the browsers that are logged in; what pipelines keep; and what this server has for containers.
 //!
-//! Refuses to change server settings; those come from the environment and are read once.
+//! Refuses to change the server's own settings; those come from the environment and are read once.
 
 use domain::view::{Containers, Daemon, SessionView};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
-use super::refusal;
+use super::{keeping::Keeping, refusal};
 use crate::{
     api::{self, Dated, RevokeSession, SetTheme},
     components::{Clock, Failure, Icon, Loading, Refused, Top, Until, When},
@@ -37,6 +37,7 @@ pub fn SettingsPage() -> impl IntoView {
                     })}
                 </Suspense>
             </section>
+            <Keeping/>
             <section class="card panel">
                 <h2>"Containers"</h2>
                 <Suspense fallback=Loading>

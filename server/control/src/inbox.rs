@@ -2,6 +2,8 @@
 //!
 //! Refuses to judge signatures: that is done before anything reaches this.
 
+use std::collections::HashSet;
+
 use domain::{
     DeliveryId, ServiceId,
     plan::{Plan, Trigger},
@@ -165,44 +167,56 @@ impl Control {
         })
     }
 
-    /// Does what undone deliveries ask for. Doing it twice is doing it once.
+    /// Does what undone deliveries ask for. Doing it twice is doing it once, also for two servers at the same time: each claims a
+    /// delivery before it acts on it, and lets those wait that came after one which another server has, so that their order stays.
     pub async fn intake(&self) -> Result<usize> {
+        let _turn = self.intake.lock().await;
         let undone = deliveries::pending(self.store.read(), 100).await?;
-        let count = undone.len();
-        if count == 100 {
-            self.nudge.intake();
-        }
+        let (mut busy, mut done) = (HashSet::new(), 0);
         for row in undone {
-            let id = row.id.clone();
-            // One bad delivery must not stall the inbox.
-            if let Err(error) = self.take_in(row).await {
-                tracing::error!(
-                    delivery = id,
-                    error = &error as &dyn std::error::Error,
-                    "a delivery could not be handled"
-                );
-                if !matches!(error, Error::Internal(_) | Error::Unavailable(_)) {
-                    let why = Some(format!("ignored: {error}"));
-                    deliveries::settle(self.store.write(), &id, "ignored", why, None, self.now()).await?;
+            if busy.contains(&row.service_id) {
+                continue;
+            }
+            let (id, service) = (row.id.clone(), row.service_id.clone());
+            match self.take_in(row).await {
+                Ok(true) => done += 1,
+                Ok(false) => drop(busy.insert(service)),
+                // One bad delivery must not stall the inbox.
+                Err(error) => {
+                    tracing::error!(
+                        delivery = id,
+                        error = &error as &dyn std::error::Error,
+                        "a delivery could not be handled"
+                    );
+                    if !matches!(error, Error::Internal(_) | Error::Unavailable(_)) {
+                        let why = Some(format!("ignored: {error}"));
+                        deliveries::settle(self.store.write(), &id, "ignored", why, None, self.now()).await?;
+                    }
                 }
             }
         }
-        Ok(count)
+        if done > 0 {
+            // More may wait, or came for another server while this one had its service.
+            self.nudge.intake();
+        }
+        Ok(done)
     }
 
-    async fn take_in(&self, row: delivery::Model) -> Result<()> {
+    /// False when another server has it.
+    async fn take_in(&self, row: delivery::Model) -> Result<bool> {
         let hook: GitHook = serde_json::from_str(&row.payload)?;
         let tx = self.store.begin().await?;
-        let current = deliveries::get(&tx, row.id.parse()?).await?;
+        let Some(current) = deliveries::claim(&tx, &row.id).await? else { return Ok(false) };
         if current.verdict != "pending" {
-            return Ok(());
+            return Ok(true);
         }
         let service = services::by_id(&tx, row.service_id.as_deref().unwrap_or_default()).await?;
         let now = self.now();
         let (trigger, hook) = match judge(&service, &row.event, &hook)? {
             Verdict::Ignore(why) => {
                 deliveries::settle(&tx, &row.id, "ignored", Some(why), None, now).await?;
-                return Ok(tx.commit().await?);
+                tx.commit().await?;
+                return Ok(true);
             }
             Verdict::Accept(accepted) => *accepted,
         };
@@ -216,7 +230,8 @@ impl Control {
         if told && trigger == Trigger::Push {
             let why = Some("ignored: this push was noticed already".to_owned());
             deliveries::settle(&tx, &row.id, "ignored", why, None, now).await?;
-            return Ok(tx.commit().await?);
+            tx.commit().await?;
+            return Ok(true);
         }
         let settings = rows::settings(&service)?;
         let branch = hook.reference.strip_prefix("refs/heads/").unwrap_or(&hook.reference).to_owned();
@@ -246,7 +261,7 @@ impl Control {
         tx.commit().await?;
         self.nudge.changed(Some(run));
         self.nudge.dispatch();
-        Ok(())
+        Ok(true)
     }
 
     /// Compares branch heads with what was seen, and takes in what no hook told of. `all` looks at repositories with a hook too.

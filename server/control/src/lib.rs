@@ -16,6 +16,7 @@ pub mod pages;
 pub mod pipelines;
 pub mod ports;
 pub mod readiness;
+mod retention;
 pub mod runner;
 pub mod runs;
 pub mod seal;
@@ -133,6 +134,8 @@ pub struct Inner {
     pub(crate) daemon: targets::Brief<domain::view::Daemon>,
     /// Turns to look through a whole log.
     pub(crate) scans: tokio::sync::Semaphore,
+    /// Who takes deliveries in: within a process one after the other, so that who asks for it finds them taken in.
+    pub(crate) intake: tokio::sync::Mutex<()>,
     started: Timestamp,
 }
 
@@ -169,6 +172,7 @@ impl Control {
             ahead: Mutex::default(),
             daemon: targets::Brief::default(),
             scans: tokio::sync::Semaphore::new(logs::SCANS),
+            intake: tokio::sync::Mutex::default(),
             started,
         }))
     }

@@ -61,13 +61,19 @@ impl Control {
     async fn activity(&self, table: &[OverviewRow]) -> Result<Vec<Activity>> {
         let kinds = ["run_created", "run_changed", "deployment_live", "hold_set", "hold_cleared"];
         let found = events::latest_of(self.store.read(), &kinds, FEED).await?;
+        let ids: Vec<String> = found.iter().filter_map(|e| e.run_id.clone()).collect();
+        let runs = runs::some(self.store.read(), &ids).await?;
         let mut feed: Vec<Activity> = Vec::new();
         let mut told = std::collections::HashSet::new();
         for row in found {
             let event = events::view(row)?;
             let Some(service) = table.iter().find(|r| Some(r.service.id) == event.service) else { continue };
+            // A run may have been removed since; then there is nothing more to say of it.
             let run = match event.run {
-                Some(id) => Some(runs::get(self.store.read(), id).await?),
+                Some(id) => match runs.get(&id.to_string()) {
+                    Some(run) => Some(run.clone()),
+                    None => continue,
+                },
                 None => None,
             };
             let word =
@@ -161,7 +167,13 @@ impl Control {
                 Some(from) => self.log_page(stage.id, attempt, from, SHOWN_LINES).await?,
                 None => self.log_tail(stage.id, attempt, SHOWN_LINES).await?,
             },
-            _ => LogPage { lines: Vec::new(), next_seq: 0, total: 0, complete: run.status.is_terminal() },
+            _ => LogPage {
+                lines: Vec::new(),
+                next_seq: 0,
+                total: 0,
+                complete: run.status.is_terminal(),
+                removed: None,
+            },
         };
         // Of a part in the middle the stream brings what comes after the end; what lies between is read when it is wanted.
         let position = chosen.map(|s| (s.id, attempt.unwrap_or(s.attempt), log.next_seq.max(log.total)));

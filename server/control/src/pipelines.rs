@@ -2,7 +2,8 @@
 
 use domain::{
     EnvironmentName, PipelineId,
-    view::{Page, Pipeline},
+    problem::FieldError,
+    view::{Page, Pipeline, Retention},
 };
 use entity::pipeline;
 use sea_orm::{ActiveModelTrait, EntityTrait};
@@ -36,10 +37,14 @@ impl Control {
     pub async fn create_pipeline(&self, name: &str, environments: Option<Vec<String>>) -> Result<Pipeline> {
         let environments = check_environments(environments)?;
         let name = self.check_pipeline_name(name, None).await?;
+        let kept = Retention::default();
         let row = pipeline::Model {
             id: self.new_id::<PipelineId>()?.to_string(),
             name,
             environments: serde_json::to_string(&environments)?,
+            log_days: kept.log_days as i32,
+            log_megabytes: kept.log_megabytes as i64,
+            run_days: kept.run_days as i32,
             created_at: self.now().0,
         };
         pipeline::Entity::insert(pipeline::ActiveModel::from(row.clone()))
@@ -54,6 +59,7 @@ impl Control {
         id: PipelineId,
         name: Option<&str>,
         environments: Option<Vec<String>>,
+        retention: Option<Retention>,
     ) -> Result<Pipeline> {
         let mut row = services::pipeline(self.store.read(), id).await?;
         if let Some(name) = name {
@@ -61,6 +67,12 @@ impl Control {
         }
         if let Some(environments) = environments {
             row.environments = serde_json::to_string(&check_environments(Some(environments))?)?;
+        }
+        if let Some(kept) = retention {
+            check_retention(kept)?;
+            row.log_days = kept.log_days as i32;
+            row.log_megabytes = kept.log_megabytes as i64;
+            row.run_days = kept.run_days as i32;
         }
         pipeline::ActiveModel::from(row.clone()).reset_all().update(self.store.write()).await?;
         let count = services::count(self.store.read(), &row.id).await?;
@@ -81,6 +93,21 @@ impl Control {
         }
         Ok(name.to_owned())
     }
+}
+
+fn check_retention(kept: Retention) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (field, given, most) in [
+        ("log_days", u64::from(kept.log_days), 3_650),
+        ("log_megabytes", kept.log_megabytes, 100_000_000),
+        ("run_days", u64::from(kept.run_days), 3_650),
+    ] {
+        if given > most {
+            let message = format!("give a number up to {most}, or 0 for no limit");
+            wrong.push(FieldError { field: format!("retention.{field}"), message });
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
 }
 
 fn check_environments(given: Option<Vec<String>>) -> Result<Vec<String>> {

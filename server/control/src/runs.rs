@@ -107,6 +107,8 @@ impl Control {
                 error_seq: None,
                 error_text: None,
                 deployment_id: None,
+                log_bytes: 0,
+                log_removed: None,
                 generation: 0,
             });
         }
@@ -175,9 +177,12 @@ impl Control {
             let (ready, _) = runs::queue(db).await?;
             facts.queue = ready.into_iter().zip(1..).map(|(s, place)| (s.id, place)).collect();
         }
+        let alone = found.len() == 1;
         let mut views = Vec::with_capacity(found.len());
         for row in found {
-            if usual {
+            facts.usual.clear();
+            // Among many, nobody asks how long usually takes what is over.
+            if usual && (alone || row.ended_at.is_none()) {
                 facts.usual = medians(runs::past_durations(db, &row.service_id).await?);
             }
             let Some(service) = names.get(&row.service_id) else { continue };

@@ -2,6 +2,7 @@
 //! when it runs on this machine.
 
 pub mod client;
+mod database;
 mod hook;
 mod watch;
 
@@ -28,6 +29,36 @@ enum Command {
         /// Bring three small services to play with, at the first start
         #[arg(long)]
         demo: bool,
+    },
+    /// Bring the database up to date without serving; `serve` does it by itself
+    Migrate,
+    /// Write everything the database holds into a file, while servers work
+    Backup {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// Put what a backup holds into the database that DATABASE_URL names; end every server first
+    Restore {
+        /// The backup
+        file: PathBuf,
+        /// Put it in the place of what the database holds
+        #[arg(long)]
+        replace: bool,
+        /// Restore although this key does not open its secrets; they have to be entered again
+        #[arg(long)]
+        without_key: bool,
+        /// Only read the file from end to end and say whether it is whole
+        #[arg(long)]
+        check: bool,
+    },
+    /// Move everything from the database that DATABASE_URL names to another one; end every server first
+    Move {
+        /// Where to: postgres://... or sqlite:PATH
+        #[arg(long)]
+        to: String,
+        /// Put it in the place of what is there
+        #[arg(long)]
+        replace: bool,
     },
     /// Print a new one-time login link
     Login,
@@ -191,6 +222,13 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             // Whatever happened here, the push was received: it must not look refused.
             Ok(0)
         }
+        Command::Migrate => database::migrate(&Config::from_env()?).await,
+        Command::Backup { file } => database::backup(&Config::from_env()?, &file).await,
+        Command::Restore { file, check: true, .. } => database::check(&Config::from_env()?, &file).await,
+        Command::Restore { file, replace, without_key, .. } => {
+            database::restore(&Config::from_env()?, &file, replace, without_key).await
+        }
+        Command::Move { to, replace } => database::move_to(&Config::from_env()?, &to, replace).await,
         Command::Login => {
             let config = Config::from_env()?;
             let link = serve::control(&config).await?.new_login_link().await?;

@@ -26,7 +26,7 @@ struct Postgres {
 }
 
 /// The URL of a fresh, empty database.
-pub(crate) fn fresh_database() -> String {
+pub fn fresh_database() -> String {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let server = SERVER.get_or_init(|| match env::var("TEST_POSTGRES_URL") {

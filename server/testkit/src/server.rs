@@ -10,10 +10,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use sea_orm::{ConnectionTrait, Database, Statement};
 use tempfile::TempDir;
 
-use crate::{Api, free_port, postgres, proc, until};
+use crate::{Api, free_port, postgres, proc, rows, until};
 
 /// Where a server keeps its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +116,17 @@ impl Server {
         command
     }
 
+    /// Where its rows are, as `DATABASE_URL` names it.
+    pub fn database(&self) -> String {
+        let file = || format!("sqlite:{}", self.data().join("seamless.db").display());
+        self.database.clone().unwrap_or_else(file)
+    }
+
+    /// Names another database, for the next start and for commands.
+    pub fn use_database(&mut self, url: &str) {
+        self.database = Some(url.to_owned());
+    }
+
     /// Ends it without a word, and returns when it is really dead.
     pub fn kill9(&mut self) {
         let mut child = self.child.take().expect("it does not run");
@@ -158,13 +168,9 @@ impl Server {
 
     /// What its database answers to a question for one number, asked beside the server.
     pub async fn number(&self, sql: &str) -> i64 {
-        let file = format!("sqlite:{}?mode=ro", self.data().join("seamless.db").display());
-        let database = Database::connect(self.database.clone().unwrap_or(file)).await.unwrap();
-        let statement = Statement::from_string(database.get_database_backend(), sql);
-        let row = database.query_one_raw(statement).await.unwrap().expect("a row");
-        let number = row.try_get_by_index(0).unwrap();
-        database.close().await.unwrap();
-        number
+        let url = self.database();
+        let read_only = if url.starts_with("sqlite:") { "?mode=ro" } else { "" };
+        rows::number(&format!("{url}{read_only}"), sql).await
     }
 
     fn log_file(&self) -> PathBuf {

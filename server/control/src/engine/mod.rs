@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How many good artifacts of each service and environment outlive the clean-up.
-const KEPT: usize = 5;
+const KEPT: u64 = 5;
 
 /// How busy the engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

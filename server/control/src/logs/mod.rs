@@ -5,6 +5,7 @@ mod outline;
 mod search;
 
 use domain::{StageId, view::LogPage};
+use entity::stage;
 
 pub use archive::MANY;
 pub use search::{Case, Part, Search};
@@ -22,6 +23,10 @@ impl Control {
     /// Which attempt is meant and whether more lines may come.
     async fn attempt_of(&self, stage: StageId, attempt: Option<u32>) -> Result<(u32, bool)> {
         let row = runs::stage(self.store.read(), stage).await?;
+        Self::attempt_in(&row, attempt)
+    }
+
+    fn attempt_in(row: &stage::Model, attempt: Option<u32>) -> Result<(u32, bool)> {
         let current = row.attempt as u32;
         let wanted = attempt.unwrap_or(current);
         if wanted > current {
@@ -49,11 +54,16 @@ impl Control {
         limit: u64,
     ) -> Result<LogPage> {
         // Whether it is complete is asked first: a line that comes between the two reads must not be missed.
-        let (attempt, complete) = self.attempt_of(stage, attempt).await?;
+        let row = runs::stage(self.store.read(), stage).await?;
+        let (attempt, complete) = Self::attempt_in(&row, attempt)?;
+        if row.log_removed.is_some() {
+            let removed = row.log_removed;
+            return Ok(LogPage { lines: Vec::new(), next_seq: 0, total: 0, complete: true, removed });
+        }
         let total = logs::count(self.store.read(), stage, attempt).await?;
         let lines = logs::read(self.store.read(), stage, attempt, from, limit.min(logs::MOST_LINES)).await?;
         let next_seq = lines.last().map_or(from.min(total), |l| l.seq + 1);
-        Ok(LogPage { lines, next_seq, total, complete: complete && next_seq >= total })
+        Ok(LogPage { lines, next_seq, total, complete: complete && next_seq >= total, removed: None })
     }
 
     /// The last lines.
@@ -67,7 +77,12 @@ impl Control {
     pub async fn log_text(&self, stage: StageId, attempt: u32, from: u64) -> Result<Option<(Vec<u8>, u64)>> {
         let mut rows = logs::Rows::from(stage, attempt, from);
         let some = rows.next(self.store.read()).await?;
-        let Some(first) = some.first() else { return Ok(None) };
+        let Some(first) = some.first() else {
+            // Nothing at all: was it removed? Then that is what there is to read.
+            let removed =
+                if from == 0 { runs::stage(self.store.read(), stage).await?.log_removed } else { None };
+            return Ok(removed.map(|why| (format!("This log was {why}.\n").into_bytes(), 1)));
+        };
         let skip = from.saturating_sub(first.first_seq as u64) as usize;
         let next = rows.at();
         let text = tokio::task::spawn_blocking(move || {

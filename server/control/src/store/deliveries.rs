@@ -35,6 +35,11 @@ pub async fn pending<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<deliv
         .await?)
 }
 
+/// A delivery, for who works on it alone until the transaction ends; nothing when somebody else does.
+pub async fn claim<C: ConnectionTrait>(db: &C, id: &str) -> Result<Option<delivery::Model>> {
+    Ok(super::backend::claim(delivery::Entity::find_by_id(id)).one(db).await?)
+}
+
 /// One delivery.
 pub async fn get<C: ConnectionTrait>(db: &C, id: DeliveryId) -> Result<delivery::Model> {
     delivery::Entity::find_by_id(id.to_string())
@@ -98,4 +103,39 @@ pub fn view(row: delivery::Model, service: Option<ServiceRef>) -> Result<Deliver
         received_at: Timestamp(row.received_at),
         handled_at: row.handled_at.map(Timestamp),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn two_never_have_the_same_one_and_nobody_waits() {
+        let store = Store::open(&testkit::fresh_database()).await.unwrap();
+        for guid in ["a", "b"] {
+            let row = delivery::Model {
+                id: guid.into(),
+                guid: guid.into(),
+                source: "git".into(),
+                event: "push".into(),
+                service_id: None,
+                payload: "{}".into(),
+                verdict: "pending".into(),
+                reason: None,
+                run_id: None,
+                received_at: 1,
+                handled_at: None,
+            };
+            assert!(insert(store.write(), row).await.unwrap());
+        }
+        let (one, other) = (store.begin().await.unwrap(), store.begin().await.unwrap());
+        assert!(claim(&one, "a").await.unwrap().is_some());
+        assert!(claim(&other, "a").await.unwrap().is_none());
+        assert!(claim(&other, "b").await.unwrap().is_some());
+        settle(&one, "a", "accepted", None, None, Timestamp(1)).await.unwrap();
+        one.commit().await.unwrap();
+        assert_eq!(claim(&other, "a").await.unwrap().unwrap().verdict, "accepted");
+    }
 }

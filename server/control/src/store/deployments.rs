@@ -1,7 +1,7 @@
 //! What ran where since when. At most one deployment of a service is live in an environment.
 
 use domain::{DeploymentId, EnvironmentName, ServiceId, Timestamp};
-use entity::deployment;
+use entity::{deployment, service};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*};
 
 use crate::error::{Error, Result};
@@ -72,17 +72,26 @@ pub async fn list<C: ConnectionTrait>(
 }
 
 /// Digests that must be kept: what is live and the newest `good` of each service and environment.
-pub async fn kept_artifacts<C: ConnectionTrait>(db: &C, good: usize) -> Result<Vec<String>> {
-    let rows = deployment::Entity::find().order_by_desc(deployment::Column::Id).all(db).await?;
-    let mut seen = std::collections::HashMap::<(String, String), Vec<String>>::new();
-    let mut kept = Vec::new();
-    for row in rows {
-        let digests = seen.entry((row.service_id, row.environment)).or_default();
-        if row.live || digests.contains(&row.artifact) || digests.len() < good {
-            kept.push(row.artifact.clone());
-            if !digests.contains(&row.artifact) {
-                digests.push(row.artifact);
-            }
+///
+/// Each is found by its index: of a long history no more is read than its digests.
+pub async fn kept_artifacts<C: ConnectionTrait>(db: &C, good: u64) -> Result<Vec<String>> {
+    let mut kept: Vec<String> = all_live(db).await?.into_iter().map(|d| d.artifact).collect();
+    let services: Vec<String> =
+        service::Entity::find().select_only().column(service::Column::Id).into_tuple().all(db).await?;
+    for service in &services {
+        for environment in EnvironmentName::ALL {
+            let newest: Vec<String> = deployment::Entity::find()
+                .select_only()
+                .column(deployment::Column::Artifact)
+                .filter(deployment::Column::ServiceId.eq(service))
+                .filter(deployment::Column::Environment.eq(environment.as_str()))
+                .group_by(deployment::Column::Artifact)
+                .order_by_desc(deployment::Column::Id.max())
+                .limit(good)
+                .into_tuple()
+                .all(db)
+                .await?;
+            kept.extend(newest);
         }
     }
     kept.sort();

@@ -9,10 +9,10 @@ use domain::{
 };
 use entity::event;
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, prelude::*,
+    ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*,
 };
 
+use super::backend::{Lock, lock};
 use crate::error::Result;
 
 /// An event that is not numbered yet.
@@ -33,11 +33,7 @@ pub async fn append<C: ConnectionTrait>(db: &C, events: Vec<NewEvent>, now: Time
     if events.is_empty() {
         return Ok(());
     }
-    if db.get_database_backend() == DbBackend::Postgres {
-        // Any number does, as long as every appender uses the same.
-        db.execute_raw(Statement::from_string(DbBackend::Postgres, "SELECT pg_advisory_xact_lock(7316577)"))
-            .await?;
-    }
+    lock(db, Lock::Events).await?;
     let rows = events.into_iter().map(|e| event::ActiveModel {
         run_id: Set(e.run),
         service_id: Set(e.service),

@@ -4,20 +4,23 @@
 //! that writers queue here and never meet "database is locked"; `BEGIN IMMEDIATE` keeps that true beside other processes.
 
 pub mod access;
+mod backend;
+pub mod backup;
 pub mod deliveries;
 pub mod deployments;
 pub mod events;
 pub mod logs;
 mod open;
+pub mod retention;
 pub mod rows;
 pub mod run_state;
 pub mod runs;
+mod schema;
 pub mod services;
 
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use std::{fs::File, sync::Arc};
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbBackend};
 
 use crate::error::Result;
 
@@ -26,14 +29,29 @@ use crate::error::Result;
 pub struct Store {
     write: DatabaseConnection,
     read: DatabaseConnection,
+    /// A lock that tells others that the file is in use.
+    _held: Option<Arc<File>>,
 }
 
 impl Store {
-    /// Opens the database, brings its schema up to date and makes what a first start needs.
+    /// Opens the database and brings its schema up to date.
     ///
     /// `url` is `sqlite:PATH` or `postgres://...`.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](crate::Error::Conflict) when a newer Seamless wrote it, or another process has it for itself alone.
     pub async fn open(url: &str) -> Result<Self> {
-        open::open(url).await
+        Ok(Self::open_with(url, None).await?.0)
+    }
+
+    /// Opens it with a number of connections (on SQLite: of those that read); says which steps brought it up to date.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_with(url: &str, connections: Option<u32>) -> Result<(Self, Vec<String>)> {
+        let store = open::connect(url, connections, open::Sharing::Shared).await?;
+        let steps = open::migrate(&store).await?;
+        Ok((store, steps))
     }
 
     /// For reading outside a transaction.
@@ -48,11 +66,7 @@ impl Store {
 
     /// A transaction that may write from its first statement on.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        let mode = (self.backend() == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
-        Ok(self
-            .write
-            .begin_with_options(TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() })
-            .await?)
+        backend::begin(&self.write).await
     }
 
     /// SQLite or PostgreSQL.
@@ -63,6 +77,11 @@ impl Store {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         Ok(self.read.ping().await?)
+    }
+
+    /// Gives some of what is free back to the file system; says whether there is more. `pages` bounds how long it keeps writers waiting.
+    pub async fn give_back(&self, pages: u32) -> Result<bool> {
+        backend::give_back(&self.write, pages).await
     }
 
     /// Ends all connections; on SQLite the write-ahead log is folded in.

@@ -6,21 +6,31 @@ use domain::{
     Timestamp,
     service::{SecretVariable, ServiceSettings, Variable},
     view::{
-        Approval, Artifact, Commit, Deployment, ErrorLine, Hold, Pipeline, PullRequest, Run, Service,
-        ServiceRef, Stage,
+        Approval, Artifact, Commit, Deployment, ErrorLine, Hold, Pipeline, PullRequest, Retention, Run,
+        Service, ServiceRef, Stage,
     },
 };
 use entity::{approval, deployment, pipeline, run, service, stage};
 
 use crate::{error::Result, readiness::Ready};
 
+/// What a pipeline keeps.
+pub fn retention(row: &pipeline::Model) -> Retention {
+    Retention {
+        log_days: row.log_days.max(0) as u32,
+        log_megabytes: row.log_megabytes.max(0) as u64,
+        run_days: row.run_days.max(0) as u32,
+    }
+}
+
 /// A pipeline.
 pub fn pipeline(row: pipeline::Model, services: u64) -> Result<Pipeline> {
     Ok(Pipeline {
         id: row.id.parse()?,
-        name: row.name,
         environments: serde_json::from_str(&row.environments)?,
         services,
+        retention: retention(&row),
+        name: row.name,
         created_at: Timestamp(row.created_at),
     })
 }
@@ -95,7 +105,8 @@ pub fn stage(row: stage::Model, facts: &StageFacts) -> Result<Stage> {
         ended_at: ended.map(Timestamp),
         duration_ms: started.zip(ended).map(|(from, to)| to - from),
         usual_ms: facts.usual.get(&row.kind).copied(),
-        lines: row.lines as u64,
+        lines: if row.log_removed.is_some() { 0 } else { row.lines as u64 },
+        log_removed: row.log_removed,
         error: row.error_seq.zip(row.error_text).map(|(seq, text)| ErrorLine { seq: seq as u64, text }),
         queue: facts.queue.get(&row.id).copied(),
         id: row.id.parse()?,

@@ -307,6 +307,8 @@ impl RunState {
             let started = row.status == "in_progress" && row.heartbeat_at.is_none() && row.lines == 0;
             let mut model = stage::ActiveModel::from(row).reset_all();
             model.generation = Set(read + 1);
+            // The archive and the retention see to these.
+            (model.log_bytes, model.log_removed) = (NotSet, NotSet);
             if !started {
                 // Log batches and signs of life write these two on their own.
                 model.lines = NotSet;

@@ -15,6 +15,12 @@ pub async fn get<C: ConnectionTrait>(db: &C, id: RunId) -> Result<run::Model> {
     run::Entity::find_by_id(id.to_string()).one(db).await?.ok_or_else(|| Error::not_found("run", id))
 }
 
+/// Some runs, by id.
+pub async fn some<C: ConnectionTrait>(db: &C, ids: &[String]) -> Result<HashMap<String, run::Model>> {
+    let rows = run::Entity::find().filter(run::Column::Id.is_in(ids)).all(db).await?;
+    Ok(rows.into_iter().map(|r| (r.id.clone(), r)).collect())
+}
+
 /// Runs, newest first.
 pub async fn list<C: ConnectionTrait>(
     db: &C,
@@ -114,14 +120,17 @@ pub async fn queue<C: ConnectionTrait>(db: &C) -> Result<(Vec<stage::Model>, Vec
 
 /// Durations of the newest successes of a service's stages: `(kind, milliseconds)`, newest first.
 pub async fn past_durations<C: ConnectionTrait>(db: &C, service: &str) -> Result<Vec<(String, i64)>> {
-    let rows = stage::Entity::find()
+    let rows: Vec<(String, Option<i64>, Option<i64>)> = stage::Entity::find()
+        .select_only()
+        .columns([stage::Column::Kind, stage::Column::StartedAt, stage::Column::EndedAt])
         .filter(stage::Column::ServiceId.eq(service))
         .filter(stage::Column::Status.eq("success"))
         .order_by_desc(stage::Column::EndedAt)
         .limit(70)
+        .into_tuple()
         .all(db)
         .await?;
-    Ok(rows.into_iter().filter_map(|s| Some((s.kind, s.ended_at? - s.started_at?))).collect())
+    Ok(rows.into_iter().filter_map(|(kind, from, to)| Some((kind, to? - from?))).collect())
 }
 
 /// Records a sign of life of an attempt that is in progress.
@@ -141,7 +150,7 @@ pub async fn heartbeat<C: ConnectionTrait>(
     Ok(())
 }
 
-/// Whether a cause that begins like this made a run of a commit since a moment.
+/// Whether a push with a cause that begins like this made a run of a commit since a moment.
 pub async fn caused_since<C: ConnectionTrait>(
     db: &C,
     service: &str,
@@ -151,6 +160,7 @@ pub async fn caused_since<C: ConnectionTrait>(
 ) -> Result<bool> {
     let found = run::Entity::find()
         .filter(run::Column::ServiceId.eq(service))
+        .filter(run::Column::Trigger.eq("push"))
         .filter(run::Column::CommitSha.eq(sha))
         .filter(run::Column::Cause.starts_with(cause))
         .filter(run::Column::CreatedAt.gt(since.0))

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use domain::{
     PipelineId,
     problem::Problem,
-    view::{Page, Pipeline},
+    view::{Page, Pipeline, Retention},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -38,6 +38,8 @@ struct PipelineChange {
     name: Option<String>,
     /// `staging`, `production` or both.
     environments: Option<Vec<String>>,
+    /// What is kept of its services' runs, and for how long; all three, or as they are.
+    retention: Option<Retention>,
 }
 
 /// All pipelines
@@ -66,5 +68,6 @@ async fn change(
     Path(id): Path<PipelineId>,
     Body(change): Body<PipelineChange>,
 ) -> Result<Json<Pipeline>, Refusal> {
-    Ok(Json(app.control.update_pipeline(id, change.name.as_deref(), change.environments).await?))
+    let PipelineChange { name, environments, retention } = change;
+    Ok(Json(app.control.update_pipeline(id, name.as_deref(), environments, retention).await?))
 }

@@ -231,6 +231,9 @@ fn nothing(stage: Option<Stage>) -> String {
     let Some(stage) = stage else {
         return "No stage has begun. Its log will be here, line by line as it is printed.".into();
     };
+    if let Some(removed) = stage.log_removed {
+        return format!("This log was {removed}.");
+    }
     let because = stage.reason.map(|r| format!(": {r}")).unwrap_or_default();
     match stage.status {
         Status::Idle => {

@@ -7,7 +7,7 @@ use entity::{log_chunk, log_unarchived, stage};
 use sea_orm::{
     ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect,
     prelude::*,
-    sea_query::{Cond, ExprTrait},
+    sea_query::{Cond, ExprTrait, Func, Query, SimpleExpr},
 };
 
 use super::insert;
@@ -44,12 +44,26 @@ pub async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Due>> {
     rows.into_iter().map(|r| Ok(Due { stage: r.stage_id.parse()?, attempt: r.attempt as u32 })).collect()
 }
 
-/// These logs need no more work.
+/// These logs need no more work; what they take is written down for the retention.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn archived<C: ConnectionTrait>(db: &C, all: &[Due]) -> Result<()> {
     for one in all {
+        let stage = one.stage.to_string();
+        let mut bytes = Query::select();
+        bytes
+            .expr(Func::coalesce([
+                Func::sum(Func::cust("LENGTH").arg(Expr::col(log_chunk::Column::Body))).into(),
+                Expr::value(0_i64),
+            ]))
+            .from(log_chunk::Entity)
+            .and_where(log_chunk::Column::StageId.eq(&stage));
+        stage::Entity::update_many()
+            .col_expr(stage::Column::LogBytes, SimpleExpr::SubQuery(None, Box::new(bytes.into())))
+            .filter(stage::Column::Id.eq(stage))
+            .exec(db)
+            .await?;
         log_unarchived::Entity::delete_by_id((one.stage.to_string(), one.attempt as i32)).exec(db).await?;
     }
     Ok(())

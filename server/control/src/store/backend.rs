@@ -1,0 +1,112 @@
+//! Where SQLite and PostgreSQL differ, each difference with its reason. Everything else is one code path.
+
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, IsolationLevel,
+    QuerySelect, Select, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    sea_query::{LockBehavior, LockType},
+};
+
+use crate::error::Result;
+
+/// What PostgreSQL's list of sessions calls ours.
+pub const NAME: &str = "seamless";
+
+/// What one at a time may do on PostgreSQL, by the number of its advisory lock. Any numbers do, as long as every server uses the same.
+#[derive(Debug, Clone, Copy)]
+pub enum Lock {
+    /// Append events: numbers from a sequence become visible in commit order only when appenders stand in line.
+    Events = 7_316_577,
+    /// Change the schema, or put other rows in the place of all.
+    Schema = 7_316_578,
+}
+
+/// Waits for a lock, which lasts as long as the transaction. SQLite has one writer: its transaction is the lock.
+pub async fn lock(tx: &impl ConnectionTrait, lock: Lock) -> Result<()> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_raw(pg(format!("SELECT pg_advisory_xact_lock({})", lock as i64))).await?;
+    }
+    Ok(())
+}
+
+/// Takes a lock if nobody has it.
+pub async fn try_lock(tx: &impl ConnectionTrait, lock: Lock) -> Result<bool> {
+    if tx.get_database_backend() != DbBackend::Postgres {
+        return Ok(true);
+    }
+    let row = tx.query_one_raw(pg(format!("SELECT pg_try_advisory_xact_lock({})", lock as i64))).await?;
+    Ok(row.map(|r| r.try_get_by_index(0)).transpose()?.unwrap_or(false))
+}
+
+/// A transaction that may write. `IMMEDIATE` on SQLite: one that began by reading could not write after somebody else did.
+pub async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction> {
+    let mode = (db.get_database_backend() == DbBackend::Sqlite).then_some(SqliteTransactionMode::Immediate);
+    let options = TransactionOptions { sqlite_transaction_mode: mode, ..TransactionOptions::default() };
+    Ok(db.begin_with_options(options).await?)
+}
+
+/// A transaction that sees the database as it is at its first statement. On SQLite every one does; PostgreSQL is asked for it.
+pub async fn snapshot(db: &DatabaseConnection) -> Result<DatabaseTransaction> {
+    let postgres = db.get_database_backend() == DbBackend::Postgres;
+    let level = postgres.then_some(IsolationLevel::RepeatableRead);
+    let options = TransactionOptions { isolation_level: level, ..TransactionOptions::default() };
+    Ok(db.begin_with_options(options).await?)
+}
+
+/// Rows that nobody else works on, held until the transaction ends. On SQLite the transaction holds everything: no lock is written.
+pub fn claim<E: EntityTrait>(select: Select<E>) -> Select<E> {
+    select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+}
+
+/// Sessions of other processes of ours in this database. SQLite has no list of sessions; there a lock on a file tells
+/// (see `open`).
+pub async fn others(db: &impl ConnectionTrait) -> Result<i64> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(0);
+    }
+    let sql = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = '{NAME}' \
+         AND pid <> pg_backend_pid()"
+    );
+    let row = db.query_one_raw(pg(sql)).await?;
+    Ok(row.map(|r| r.try_get_by_index(0)).transpose()?.unwrap_or(0))
+}
+
+/// Lets numbers that are handed out go on after those that were put in. SQLite sees to it by itself.
+pub async fn continue_numbers(db: &impl ConnectionTrait, table: &str, column: &str) -> Result<()> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let sql = format!(
+            "SELECT setval(s, GREATEST(m, 1), m > 0) FROM (SELECT pg_get_serial_sequence('\"{table}\"', '{column}') AS s, \
+             (SELECT COALESCE(MAX(\"{column}\"), 0) FROM \"{table}\") AS m) AS q WHERE s IS NOT NULL"
+        );
+        db.execute_raw(pg(sql)).await?;
+    }
+    Ok(())
+}
+
+/// Gives pages that hold nothing any more back to the file system, a bounded number; says whether there are more. PostgreSQL does it by
+/// itself: autovacuum marks what is free and cuts empty pages off a table's end.
+pub async fn give_back(db: &impl ConnectionTrait, pages: u32) -> Result<bool> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(false);
+    }
+    let number = async |pragma: &str| {
+        let row = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, pragma)).await?;
+        Ok::<i64, sea_orm::DbErr>(row.map(|r| r.try_get_by_index(0)).transpose()?.unwrap_or(0))
+    };
+    let before = number("PRAGMA freelist_count").await?;
+    if before == 0 {
+        return Ok(false);
+    }
+    db.query_all_raw(Statement::from_string(
+        DbBackend::Sqlite,
+        format!("PRAGMA incremental_vacuum({pages})"),
+    ))
+    .await?;
+    let after = number("PRAGMA freelist_count").await?;
+    // A file that was made before pages could be given back keeps them, to fill them again.
+    Ok(after > 0 && after < before)
+}
+
+fn pg(sql: String) -> Statement {
+    Statement::from_string(DbBackend::Postgres, sql)
+}
