@@ -69,6 +69,21 @@ impl Inner {
         f64::from(self.scroller.client_height())
     }
 
+    /// The middle of what the window shows of the panel, from the panel's upper edge. A panel that is as good as out of sight is brought in.
+    pub(super) fn middle(&self) -> f64 {
+        let window = window().inner_height().ok().and_then(|h| h.as_f64()).unwrap_or(f64::MAX);
+        let seen = || {
+            let top = self.scroller.get_bounding_client_rect().top();
+            ((-top).max(0.0), (window - top).min(self.view()))
+        };
+        let (mut from, mut to) = seen();
+        if to - from < 8.0 * ROW {
+            self.scroller.scroll_into_view();
+            (from, to) = seen();
+        }
+        f64::midpoint(from, to).max(0.0)
+    }
+
     pub(super) fn place(&self) -> Place {
         Place { rows: self.rows.count(), view: self.view(), row: self.row }
     }

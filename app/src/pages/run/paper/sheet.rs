@@ -170,13 +170,13 @@ impl Paper {
         self.ask();
     }
 
-    /// Goes to a line: unfolds what it is in and puts it into the middle.
+    /// Goes to a line: unfolds what it is in and puts it into the middle of what is seen.
     pub fn go(&self, seq: u64) {
         {
             let mut inner = self.0.borrow_mut();
             inner.tells.following.set(false);
             inner.unfold_around(seq);
-            let half = (inner.view() / ROW / 2.0) as u64;
+            let half = (inner.middle() / ROW) as u64;
             let row = inner.rows.row(seq).saturating_sub(half);
             inner.draw(Some((row, 0.0, true)));
         }
