@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use control::ImageRegistry;
+use domain::protocol::{Behind, LogRules};
 use secrecy::{ExposeSecret, SecretString};
 
 /// All settings of a server.
@@ -35,6 +36,10 @@ pub struct Config {
     /// `SEAMLESS_REGISTRY`, `SEAMLESS_REGISTRY_USERNAME`, `SEAMLESS_REGISTRY_PASSWORD`: where images are pushed, such as
     /// `registry.example.org/acme`. Default none: images stay with the Docker daemon.
     pub registry: Option<ImageRegistry>,
+    /// `SEAMLESS_LOG_LINES` and `SEAMLESS_LOG_MIB`: what one stage may log before the middle is left out. Default 10000000 and 1024.
+    /// `SEAMLESS_LOG_BEHIND`: whether a command whose lines are not stored in time is to `wait` (the default), or goes on and its lines
+    /// `spool` to the disk.
+    pub log: LogRules,
     /// `SEAMLESS_SITE`: the dashboard's files. Default `site` beside the binary, else `target/site`.
     pub site: PathBuf,
 }
@@ -87,6 +92,7 @@ impl Config {
             }
         });
         let registry = registry(&get, &mut problems);
+        let log = log_rules(&get, &mut problems);
         let engine = get("SEAMLESS_ENGINE");
         if engine.as_deref().is_some_and(|e| e != "local") {
             problems.push(format!(
@@ -120,6 +126,7 @@ impl Config {
             key,
             slots,
             registry,
+            log,
             site,
         })
     }
@@ -136,6 +143,32 @@ impl Config {
         }
         format!("http://{at}")
     }
+}
+
+/// What one stage may log.
+fn log_rules(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> LogRules {
+    let usual = LogRules::default();
+    let mut number = |name: &str, least: u64, most: u64, usual: u64| match get(name) {
+        None => usual,
+        Some(text) => match text.parse() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                problems.push(format!("{name} is {text:?}: give a number from {least} to {most}"));
+                usual
+            }
+        },
+    };
+    let lines = number("SEAMLESS_LOG_LINES", 1000, 1_000_000_000, usual.lines);
+    let bytes = number("SEAMLESS_LOG_MIB", 1, 1 << 20, usual.bytes >> 20) << 20;
+    let behind = match get("SEAMLESS_LOG_BEHIND").as_deref() {
+        None | Some("wait") => Behind::Wait,
+        Some("spool") => Behind::Spool,
+        Some(text) => {
+            problems.push(format!("SEAMLESS_LOG_BEHIND is {text:?}: give wait or spool"));
+            Behind::Wait
+        }
+    };
+    LogRules { lines, bytes, behind }
 }
 
 /// Where images are pushed: an address without a scheme, and both parts of a login or neither.
@@ -219,6 +252,8 @@ mod tests {
                 "SEAMLESS_DATABASE_POOL" => "1".into(),
                 "SEAMLESS_REGISTRY" => "https://registry.example.org".into(),
                 "SEAMLESS_REGISTRY_USERNAME" => "ci".into(),
+                "SEAMLESS_LOG_LINES" => "many".into(),
+                "SEAMLESS_LOG_BEHIND" => "drop".into(),
                 _ => return None,
             })
         });
@@ -231,6 +266,8 @@ mod tests {
             "SEAMLESS_DATABASE_POOL is \"1\": give a number from 2 to 200",
             "SEAMLESS_REGISTRY is",
             "SEAMLESS_REGISTRY_PASSWORD",
+            "SEAMLESS_LOG_LINES",
+            "SEAMLESS_LOG_BEHIND is",
         ] {
             assert!(message.contains(name), "{message}");
         }

@@ -33,6 +33,7 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
         limits: Limits { slots: config.slots, ..Limits::default() },
         hook_command: Some(hook_command(&config.data)?),
         registry: config.registry.clone(),
+        log: config.log,
     };
     let control = Control::new(store, &config.key, ports, setup);
     control.first_start().await?;

@@ -211,9 +211,83 @@ pub struct Job {
     /// The image in which commands run; on the host when absent.
     #[serde(default)]
     pub toolchain: Option<ToolchainImage>,
+    /// What holds for its log.
+    #[serde(default)]
+    pub log: LogRules,
     /// The work.
     #[serde(flatten)]
     pub work: Work,
+}
+
+/// How much a stage may log, and what happens when it prints faster than the server stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRules {
+    /// Lines; of more the middle is left out.
+    pub lines: u64,
+    /// Bytes of text; likewise.
+    pub bytes: u64,
+    /// What becomes of a command whose lines the server does not store in time.
+    pub behind: Behind,
+}
+
+impl Default for LogRules {
+    fn default() -> Self {
+        Self { lines: 10_000_000, bytes: 1 << 30, behind: Behind::Wait }
+    }
+}
+
+/// What becomes of a command whose lines the server does not store in time. While no server answers, lines go to the disk either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behind {
+    /// It waits: 64 MiB behind, its next line is not read.
+    #[default]
+    Wait,
+    /// It goes on: lines wait on the disk of the machine it runs on, up to the cap.
+    Spool,
+}
+
+impl Job {
+    /// Every secret variable that may turn up in this stage's log.
+    pub fn secrets(&self) -> impl Iterator<Item = &JobVariable> {
+        let launches: Vec<_> = match &self.work {
+            Work::Deploy(deploy) => vec![&deploy.launch],
+            Work::Integrate { candidate, neighbours, .. } => {
+                std::iter::once(candidate).chain(neighbours).collect()
+            }
+            _ => Vec::new(),
+        };
+        let theirs = launches.into_iter().flat_map(|launch| &launch.variables);
+        self.variables.iter().chain(theirs).filter(|v| v.secret && !v.value.is_empty())
+    }
+
+    /// Passwords that are no variables: the one within a repository's address, and the registry's.
+    pub fn passwords(&self) -> impl Iterator<Item = &str> {
+        let registry = match &self.work {
+            Work::Build { image, .. } => image.as_ref().and_then(|image| image.registry.as_ref()),
+            Work::Integrate { candidate: launch, .. } | Work::Deploy(DeployWork { launch, .. }) => {
+                launch.container.as_ref().and_then(|container| container.registry.as_ref())
+            }
+            _ => None,
+        };
+        let address = match &self.work {
+            Work::Prepare { repository, .. } => Some(repository),
+            Work::Build { image: Some(image), .. } => Some(&image.source),
+            Work::Integrate { compose: Some(ComposeWork { repository: Some((address, _)), .. }), .. } => {
+                Some(address)
+            }
+            _ => None,
+        };
+        let within = address.and_then(|address| password_in(address));
+        within.into_iter().chain(registry.and_then(|registry| registry.password.as_deref()))
+    }
+}
+
+/// The password, or the token in its place, within a repository's address.
+pub fn password_in(address: &str) -> Option<&str> {
+    let (_, rest) = address.split_once("://")?;
+    let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
+    Some(user.split_once(':').map_or(user, |(_, password)| password))
 }
 
 /// A sign of life.
@@ -245,6 +319,10 @@ pub struct LogBatch {
     pub first_seq: u64,
     /// The lines.
     pub lines: Vec<NewLine>,
+    /// What commands asked to have masked while the stage ran (`::add-mask::`), all of it so far: the server looks once more, and
+    /// need not remember. Never stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<String>,
 }
 
 /// The answer to a batch: everything before this is stored.

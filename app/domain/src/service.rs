@@ -19,6 +19,11 @@ pub const DEFAULT_APPROVAL_S: u32 = 10 * 24 * 3600;
 /// Shortest secret that is masked; shorter ones would blank out ordinary words.
 pub const SHORTEST_SECRET: usize = 6;
 
+/// Whether a secret is long enough to be masked; blanks around it do not count.
+pub fn maskable(secret: &str) -> bool {
+    secret.trim().chars().count() >= SHORTEST_SECRET
+}
+
 /// Which happenings start a run by themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -375,7 +380,7 @@ impl ServiceSettings {
                 if value.is_some_and(|v| v.contains('\0')) {
                     say(&field, "must not hold a NUL character".into());
                 }
-                if secret && value.is_some_and(|v| v.chars().count() < SHORTEST_SECRET) {
+                if secret && value.is_some_and(|v| !maskable(v)) {
                     say(
                         &field,
                         format!(

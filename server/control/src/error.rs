@@ -30,6 +30,15 @@ pub enum Error {
     /// The one who asks may not.
     #[error("{0}")]
     Refused(String),
+    /// More is on its way to the database than may be; the same again after a while will do.
+    #[error("more log lines are waiting to be stored than this server holds; send them again in {after_s} s")]
+    Busy {
+        /// After how many seconds.
+        after_s: u64,
+    },
+    /// What was sent is more than goes into one call.
+    #[error("{0}")]
+    TooLarge(String),
     /// Something outside is away; trying again may help.
     #[error("{0}")]
     Unavailable(String),
@@ -74,6 +83,11 @@ impl From<serde_json::Error> for Error {
 }
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Self {
+        Error::internal(e)
+    }
+}
+impl From<lines::block::Damaged> for Error {
+    fn from(e: lines::block::Damaged) -> Self {
         Error::internal(e)
     }
 }

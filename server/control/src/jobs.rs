@@ -112,6 +112,7 @@ impl Control {
                 .image
                 .clone()
                 .map(|image| ToolchainImage { image, settings: settings.toolchain }),
+            log: self.setup.log,
             work,
         })
     }

@@ -8,9 +8,11 @@ pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod inbox;
+pub mod ingest;
 mod jobs;
 pub mod live;
 pub mod logs;
+mod masks;
 pub mod nudge;
 pub mod pages;
 pub mod pipelines;
@@ -72,12 +74,14 @@ pub struct Limits {
     pub lease_ms: i64,
     /// What a person's session lasts, in milliseconds.
     pub session_ms: i64,
+    /// Memory for log lines on their way into the database, in bytes.
+    pub log_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let slots = std::thread::available_parallelism().map_or(2, usize::from);
-        Self { slots, lease_ms: 60_000, session_ms: 30 * 24 * 3_600_000 }
+        Self { slots, lease_ms: 60_000, session_ms: 30 * 24 * 3_600_000, log_bytes: 64 << 20 }
     }
 }
 
@@ -101,6 +105,8 @@ pub struct Setup {
     pub hook_command: Option<String>,
     /// Where images are pushed; they stay with the daemon when absent.
     pub registry: Option<ImageRegistry>,
+    /// What holds for the logs of stages.
+    pub log: domain::protocol::LogRules,
 }
 
 /// Where images are kept.
@@ -136,6 +142,10 @@ pub struct Inner {
     pub(crate) scans: tokio::sync::Semaphore,
     /// Who takes deliveries in: within a process one after the other, so that who asks for it finds them taken in.
     pub(crate) intake: tokio::sync::Mutex<()>,
+    /// Log lines on their way into the database.
+    pub(crate) ingest: ingest::Ingest,
+    /// What is looked for in them.
+    pub(crate) known: masks::Known,
     started: Timestamp,
 }
 
@@ -161,6 +171,7 @@ impl Control {
         clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Self {
         let started = clock();
+        let ingest = ingest::Ingest::new(setup.limits.log_bytes);
         Self(Arc::new(Inner {
             store,
             sealer: Sealer::new(key),
@@ -173,6 +184,8 @@ impl Control {
             daemon: targets::Brief::default(),
             scans: tokio::sync::Semaphore::new(logs::SCANS),
             intake: tokio::sync::Mutex::default(),
+            ingest,
+            known: masks::Known::default(),
             started,
         }))
     }

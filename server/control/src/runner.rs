@@ -4,7 +4,7 @@
 
 use domain::{
     EnvironmentName, StageEvent, StageId, StageKind, Status,
-    protocol::{Finish, Heartbeat, HeartbeatAnswer, LogAnswer, LogBatch, Outcome},
+    protocol::{Finish, Heartbeat, HeartbeatAnswer, Outcome},
 };
 use entity::{deployment, stage};
 use sea_orm::ConnectionTrait;
@@ -15,7 +15,7 @@ use crate::{
     Control,
     error::{Error, Result},
     seal::token_hash,
-    store::{deployments, logs, rows, run_state::RunState, runs, services},
+    store::{deployments, rows, run_state::RunState, runs, services},
     variables,
 };
 
@@ -77,21 +77,12 @@ impl Control {
         Ok(HeartbeatAnswer { cancel: run.cancel_requested })
     }
 
-    /// Stores log lines.
-    pub async fn log(&self, proven: &Proven, batch: LogBatch) -> Result<LogAnswer> {
-        let tx = self.store.begin().await?;
-        let next_seq =
-            logs::append(&tx, proven.stage, proven.attempt, batch.first_seq, &batch.lines, self.now())
-                .await?;
-        tx.commit().await?;
-        if let Ok(run) = proven.run.parse() {
-            self.nudge.lines(run);
-        }
-        Ok(LogAnswer { next_seq })
-    }
-
     /// Ends a stage attempt. Twice is once.
-    pub async fn finish(&self, proven: &Proven, finish: Finish) -> Result<()> {
+    pub async fn finish(&self, proven: &Proven, mut finish: Finish) -> Result<()> {
+        // What a log must not say, a reason must not say either.
+        let masks = self.masks(proven, &[]).await?;
+        let texts = finish.reason.iter_mut().chain(finish.error.iter_mut().map(|e| &mut e.text));
+        texts.for_each(|text| *text = masks.text(text).into_owned());
         let tx = self.store.begin().await?;
         let now = self.now();
         let mut state = RunState::load(&tx, &proven.run).await?;
@@ -117,6 +108,7 @@ impl Control {
         let deployed = state.run.id.clone();
         state.save(&tx, now).await?;
         tx.commit().await?;
+        self.known.forget((proven.stage, proven.attempt));
         self.nudge.changed(deployed.parse().ok());
         self.nudge.dispatch();
         if StageKind::DeployProduction.as_str() == row.kind || StageKind::DeployStaging.as_str() == row.kind {

@@ -5,6 +5,7 @@
 use std::{future::Future, time::Duration};
 
 use domain::protocol::{Credentials, Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
+use lines::wire;
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::sleep;
@@ -27,6 +28,12 @@ pub enum CallError {
     /// The batch is larger than the server takes.
     #[error("the server takes no batch of that size")]
     TooLarge,
+    /// The server is there, but has its hands full: ask again after this long.
+    #[error("the server asks to be left alone for {0:?}")]
+    Busy(Duration),
+    /// The server does not read what was sent in this form.
+    #[error("the server does not read that form")]
+    Unread,
 }
 
 /// This attempt is not the stage's any more.
@@ -90,6 +97,7 @@ impl Client {
         let away = |e: reqwest::Error| CallError::Away(e.without_url().to_string());
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
+        let after = retry_after(answer.headers());
         let body = answer.bytes().await.map_err(away)?;
         if status.is_success() {
             let body: &[u8] = if body.is_empty() { b"null" } else { &body };
@@ -103,6 +111,10 @@ impl Client {
                 _,
             ) => CallError::Fenced(refusal.detail.unwrap_or_else(|| status.to_string())),
             (StatusCode::PAYLOAD_TOO_LARGE, _) => CallError::TooLarge,
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => CallError::Unread,
+            (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) if after.is_some() => {
+                CallError::Busy(after.unwrap_or_default())
+            }
             _ => CallError::Away(status.to_string()),
         })
     }
@@ -129,7 +141,16 @@ impl Client {
         self.call(request).await
     }
 
-    /// Sends lines.
+    /// Sends lines as they are stored; see [`lines::wire`].
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub async fn packed(&self, batch: Vec<u8>) -> Result<LogAnswer, CallError> {
+        self.call(self.request(Method::POST, "log").header(header::CONTENT_TYPE, wire::KIND).body(batch))
+            .await
+    }
+
+    /// Sends lines to a server that reads nothing but JSON.
     ///
     /// # Errors
     /// As the server answers.
@@ -144,6 +165,12 @@ impl Client {
     pub async fn finish(&self, finish: &Finish) -> Result<(), Fenced> {
         insist("finish", || self.post::<serde_json::Value>("finish", finish)).await.map(drop)
     }
+}
+
+/// How long the server wants to be left alone, in whole seconds; no longer than a minute, whatever it says.
+fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.min(60)))
 }
 
 #[derive(Default, Deserialize)]

@@ -4,8 +4,12 @@
 
 use std::time::Duration;
 
-use domain::protocol::LogBatch;
-use tokio::time::{Instant, sleep_until};
+use domain::protocol::{LogAnswer, LogBatch, NewLine};
+use lines::{
+    block,
+    wire::{self, Head},
+};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     client::{Backoff, CallError, Client, Fenced},
@@ -18,10 +22,12 @@ const EVERY: Duration = Duration::from_millis(100);
 const ENOUGH: u64 = 64 << 10;
 /// Batches that may go at once after quiet: the first lines of a command come in several pieces.
 const AT_ONCE: u32 = 4;
-/// Text in one batch when many lines wait. Written as JSON it may grow to six times that.
-const MOST_BYTES: usize = 256 << 10;
+/// Text in one batch when many lines wait; the last line may be longer than what is left of it.
+const MOST_BYTES: usize = block::MOST_TEXT / 2;
 /// Lines in one batch.
-const MOST_LINES: usize = 4000;
+const MOST_LINES: usize = block::MOST_LINES / 2;
+/// How hard it is squeezed. It is stored as it is sent, and packed again when the stage is over.
+const LIGHTLY: i32 = 1;
 
 /// Allows a few sends at once, then one per [`EVERY`].
 struct Pace {
@@ -45,6 +51,33 @@ impl Pace {
     }
 }
 
+/// In which form the server takes lines: packed, until it says that it does not.
+struct Form {
+    packed: bool,
+}
+
+impl Form {
+    async fn send(&mut self, client: &Client, batch: LogBatch) -> Result<LogAnswer, CallError> {
+        if self.packed
+            && let Some(body) = pack(&batch)
+        {
+            match client.packed(body).await {
+                Err(CallError::Unread) => {
+                    tracing::info!("the server reads nothing but JSON");
+                    self.packed = false;
+                }
+                answer => return answer,
+            }
+        }
+        client.log(&batch).await
+    }
+}
+
+fn pack(batch: &LogBatch) -> Option<Vec<u8>> {
+    let head = Head { first_seq: batch.first_seq, masks: batch.masks.clone() };
+    wire::write(&head, &block::pack(&batch.lines, LIGHTLY).ok()?).ok()
+}
+
 /// Ships until the log is closed and the server has all of it.
 ///
 /// # Errors
@@ -52,14 +85,14 @@ impl Pace {
 pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
     let (mut next, mut most) = (0, MOST_BYTES);
     let mut pace = Pace { free: AT_ONCE, since: Instant::now() };
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut form) = (Backoff::new(), Form { packed: true });
     loop {
         // Told before the look, so that what comes in between is not slept over.
         let arrived = log.arrived().notified();
         let (waiting, closed, pressing, beside) = {
             let journal = log.journal();
-            let waiting = journal.spool.next() > next;
-            let pressing = journal.closed || journal.spool.unread() >= ENOUGH;
+            let waiting = journal.next() > next;
+            let pressing = journal.closed || journal.unread() >= ENOUGH;
             (waiting, journal.closed, pressing, journal.beside(next))
         };
         if !waiting && beside.is_none() {
@@ -78,8 +111,8 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
             continue;
         }
         let passing = beside.as_ref().map_or(0, Vec::len);
-        let read = beside.map_or_else(|| log.journal().spool.read(next, MOST_LINES, most), Ok);
-        let lines = match read {
+        let read = beside.map_or_else(|| log.journal().read(next, MOST_LINES, most), Ok);
+        let lines: Vec<NewLine> = match read {
             Ok(lines) => lines,
             Err(error) => {
                 tracing::error!(%error, next, "the spool cannot be read");
@@ -87,9 +120,10 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
                 continue;
             }
         };
-        let batch = LogBatch { first_seq: next, lines };
+        let count = lines.len();
+        let batch = LogBatch { first_seq: next, lines, masks: log.added() };
         pace.free = pace.free.saturating_sub(1);
-        match client.log(&batch).await {
+        match form.send(client, batch).await {
             Ok(answer) => {
                 if passing > 0 {
                     log.journal().passed(next, passing);
@@ -106,12 +140,17 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
                 }
                 next = there;
             }
-            Err(CallError::TooLarge) if batch.lines.len() > 1 => most = (most / 2).max(1),
+            Err(CallError::TooLarge) if count > 1 => most = (most / 2).max(1),
+            // It is there: children wait, as they do for one that is slow.
+            Err(error @ CallError::Busy(pause)) => {
+                tracing::info!(%error, "waiting");
+                sleep(pause).await;
+            }
             Err(CallError::Fenced(why)) => {
                 tracing::warn!(why, "this attempt is over for the server");
                 return Err(Fenced);
             }
-            Err(error @ (CallError::Away(_) | CallError::TooLarge)) => {
+            Err(error @ (CallError::Away(_) | CallError::TooLarge | CallError::Unread)) => {
                 tracing::info!(%error, "asking again");
                 log.unreachable();
                 backoff.pause().await;
@@ -123,7 +162,7 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
 /// Where to go on: where the server is, as far as the spool reaches.
 fn follow(log: &LogSink, wanted: u64, next: u64) -> u64 {
     let journal = log.journal();
-    let (first, end) = (journal.spool.first(), journal.spool.next());
+    let (first, end) = (journal.first(), journal.next());
     if wanted < first || wanted > end {
         tracing::error!(wanted, first, end, "the server asks for lines that are not here");
     }
@@ -139,11 +178,13 @@ mod tests {
     use axum::{Json, Router, routing::post};
     use domain::{
         StageId,
-        protocol::{Credentials, LogAnswer},
+        protocol::{Credentials, LogAnswer, LogRules},
     };
 
     use super::*;
-    use crate::{journal::Journal, mask::Masks, spool::Spool};
+    use lines::mask::Masks;
+
+    use crate::{journal::Journal, spool::Spool};
 
     #[tokio::test]
     async fn without_any_room_on_the_disk_our_own_lines_arrive_all_the_same() {
@@ -163,7 +204,8 @@ mod tests {
         let client = Client::new(&credentials).unwrap();
 
         let full = Spool::create(std::path::Path::new("/dev/full")).unwrap();
-        let log = LogSink::over(Journal::new(full), Masks::default());
+        let log =
+            LogSink::over(Journal::new(full, std::env::temp_dir(), LogRules::default()), Masks::default());
         let shipping = tokio::spawn({
             let log = log.clone();
             async move { ship(&client, &log).await }
@@ -176,6 +218,6 @@ mod tests {
         log.close();
         shipping.await.unwrap().unwrap();
         assert_eq!(*stored.lock().unwrap(), ["one", "two", "three"]);
-        assert_eq!(log.journal().spool.next(), 3);
+        assert_eq!(log.journal().next(), 3);
     }
 }

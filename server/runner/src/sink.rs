@@ -5,24 +5,31 @@
 use std::{
     io,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
-use domain::{Timestamp, protocol::NewLine, view::Stream};
+use domain::{
+    Timestamp,
+    protocol::{Behind, LogRules, NewLine},
+    service::SHORTEST_SECRET,
+    view::Stream,
+};
+use lines::{
+    added::{self, Heard, Listener},
+    mask::{Masks, maskable},
+    split::{LONGEST, Splitter},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     sync::Notify,
 };
 
-use crate::{
-    journal::Journal,
-    lines::{LONGEST, Splitter},
-    mask::Masks,
-    spool::Spool,
-};
+use crate::{journal::Journal, spool::Spool};
 
-/// More than this unsent makes children wait, as long as the server answers.
+/// The spool's name in its folder.
+pub(crate) const SPOOL: &str = "spool";
+/// More than this unsent makes children wait, as long as the server answers; unless they need not, by the log's rules.
 const BACKLOG: u64 = 64 << 20;
 /// How soon a child that waits for room on the disk is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -32,7 +39,9 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub struct LogSink(Arc<Shared>);
 
 struct Shared {
-    masks: Masks,
+    masks: RwLock<Masks>,
+    /// What commands asked to have masked, in order.
+    added: Mutex<Vec<String>>,
     journal: Mutex<Journal>,
     /// Lines came in, or the log was closed.
     arrived: Notify,
@@ -41,12 +50,13 @@ struct Shared {
 }
 
 impl LogSink {
-    /// The log of a stage, spooled to this file.
+    /// The log of a stage, spooled to a file in this folder.
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn open(spool: &Path, masks: Masks) -> io::Result<Self> {
-        Ok(Self::over(Journal::new(Spool::create(spool)?), masks))
+    pub fn open(folder: &Path, masks: Masks, rules: LogRules) -> io::Result<Self> {
+        let spool = Spool::create(&folder.join(SPOOL))?;
+        Ok(Self::over(Journal::new(spool, folder.to_owned(), rules), masks))
     }
 
     /// A log of its own that goes nowhere, for tests; [`LogSink::lines`] reads it back.
@@ -55,12 +65,14 @@ impl LogSink {
     /// When no temporary file can be made.
     #[allow(clippy::expect_used)]
     pub fn capture() -> Self {
-        Self::over(Journal::new(Spool::unnamed().expect("a temporary file")), Masks::default())
+        let spool = Spool::unnamed().expect("a temporary file");
+        Self::over(Journal::new(spool, std::env::temp_dir(), LogRules::default()), Masks::default())
     }
 
     pub(crate) fn over(journal: Journal, masks: Masks) -> Self {
         let (arrived, moved) = (Notify::new(), Notify::new());
-        Self(Arc::new(Shared { masks, journal: Mutex::new(journal), arrived, moved }))
+        let (masks, added) = (RwLock::new(masks), Mutex::default());
+        Self(Arc::new(Shared { masks, added, journal: Mutex::new(journal), arrived, moved }))
     }
 
     pub(crate) fn journal(&self) -> MutexGuard<'_, Journal> {
@@ -74,12 +86,7 @@ impl LogSink {
 
     /// The server has everything before `next`.
     pub(crate) fn acknowledge(&self, next: u64) {
-        let mut journal = self.journal();
-        journal.acknowledged = next;
-        journal.reachable = true;
-        journal.spool.acknowledge(next);
-        journal.settle();
-        drop(journal);
+        self.journal().acknowledge(next);
         self.0.moved.notify_waiters();
     }
 
@@ -95,16 +102,55 @@ impl LogSink {
         self.0.arrived.notify_one();
     }
 
-    /// The secrets that are masked here.
-    pub fn masks(&self) -> &Masks {
-        &self.0.masks
+    /// The secrets that are masked here, as of now.
+    pub fn masks(&self) -> Masks {
+        self.0.masks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What commands asked to have masked so far: the server is told with every batch, so that it need not remember.
+    pub(crate) fn added(&self) -> Vec<String> {
+        self.0.added.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Masks these too, from here on; what cannot be masked is said.
+    fn mask(&self, values: Vec<String>) {
+        let (long, short): (Vec<_>, Vec<_>) = values.into_iter().partition(|value| maskable(value));
+        if !short.is_empty() {
+            self.system(format!(
+                "warning: {} given to ::add-mask:: under {SHORTEST_SECRET} characters: not masked",
+                if short.len() == 1 { "a value".into() } else { format!("{} values", short.len()) }
+            ));
+        }
+        let (mut fresh, mut beyond) = (Vec::new(), 0);
+        let mut added = self.0.added.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut size: usize = added.iter().map(String::len).sum();
+        for value in long {
+            if added.contains(&value) {
+            } else if added.len() < added::MOST && size + value.len() <= added::MOST_BYTES {
+                size += value.len();
+                added.push(value.clone());
+                fresh.push(value);
+            } else {
+                beyond += 1;
+            }
+        }
+        drop(added);
+        if beyond > 0 {
+            self.system(format!(
+                "warning: {beyond} more given to ::add-mask:: than are masked: at most {} values of {} KiB in all",
+                added::MOST,
+                added::MOST_BYTES >> 10
+            ));
+        }
+        let mut masks = self.0.masks.write().unwrap_or_else(PoisonError::into_inner);
+        *masks = masks.with(fresh.iter().map(String::as_str));
     }
 
     /// Every line that is still in the spool.
     pub fn lines(&self) -> Vec<NewLine> {
         let mut journal = self.journal();
-        let (mut from, mut all) = (journal.spool.first(), Vec::new());
-        while let Ok(some) = journal.spool.read(from, 10_000, 1 << 20) {
+        let (mut from, mut all) = (journal.first(), Vec::new());
+        while let Ok(some) = journal.read(from, 10_000, 1 << 20) {
             if some.is_empty() {
                 break;
             }
@@ -160,14 +206,36 @@ impl LogSink {
         mut see: impl FnMut(u64, &str),
     ) -> io::Result<()> {
         let mut see = |seq, text: &str| see(seq, text.strip_prefix(head).unwrap_or(text));
-        let (mut masker, mut splitter) = (self.0.masks.stream(), Splitter::default());
+        let (mut listener, mut masker, mut splitter) =
+            (Listener::default(), self.masks().stream(), Splitter::default());
         let (mut buffer, mut clear, mut texts) = (vec![0; LONGEST], Vec::new(), Vec::new());
         loop {
             let read = from.read(&mut buffer).await?;
             clear.clear();
-            masker.feed(&buffer[..read], &mut clear);
+            // Another stream may have told of secrets meanwhile.
+            masker.follow(&self.masks());
+            let mut asked = Vec::new();
+            let mut hear = |heard: Heard<'_>| match heard {
+                Heard::Text(text) => {
+                    if !asked.is_empty() {
+                        self.mask(std::mem::take(&mut asked));
+                        masker.follow(&self.masks());
+                    }
+                    masker.feed(text, &mut clear);
+                }
+                Heard::Mask(value) => asked.push(value),
+                Heard::TooLong => self.system(format!(
+                    "warning: a value given to ::add-mask:: is longer than {} KiB: not masked",
+                    added::LONGEST >> 10
+                )),
+            };
+            listener.feed(&buffer[..read], &mut hear);
             if read == 0 {
+                listener.finish(&mut hear);
                 masker.finish(&mut clear);
+            }
+            if !asked.is_empty() {
+                self.mask(asked);
             }
             splitter.feed(&clear, &mut texts);
             if read == 0 {
@@ -188,37 +256,45 @@ impl LogSink {
 
     fn prepared(&self, stream: Stream, text: &str) -> Vec<NewLine> {
         let (mut splitter, mut texts, at) = (Splitter::default(), Vec::new(), now());
-        splitter.feed(self.0.masks.text(text).as_bytes(), &mut texts);
+        splitter.feed(self.masks().text(text).as_bytes(), &mut texts);
         splitter.finish(&mut texts);
         texts.into_iter().map(|text| NewLine { at, stream, text }).collect()
     }
 
     async fn add(&self, lines: &[NewLine], see: &mut impl FnMut(u64, &str)) {
-        loop {
+        let mut rest = lines;
+        while !rest.is_empty() {
             let mut moved = std::pin::pin!(self.0.moved.notified());
             moved.as_mut().enable();
-            if self.try_add(lines, see) {
+            let taken = self.try_add(rest, see);
+            rest = &rest[taken..];
+            if taken > 0 {
                 self.0.arrived.notify_one();
-                return;
+            } else {
+                // Lines are taken in only once they are on the disk: until then the child waits.
+                let _ = tokio::time::timeout(AGAIN, moved).await;
             }
-            // Lines are taken in only once they are on the disk: until then the child waits.
-            let _ = tokio::time::timeout(AGAIN, moved).await;
         }
     }
 
-    fn try_add(&self, lines: &[NewLine], see: &mut impl FnMut(u64, &str)) -> bool {
+    /// How many were taken in.
+    fn try_add(&self, lines: &[NewLine], see: &mut impl FnMut(u64, &str)) -> usize {
         let mut journal = self.journal();
-        if journal.reachable && journal.spool.unread() > BACKLOG {
-            return false;
+        let waits = journal.rules().behind == Behind::Wait;
+        if waits && journal.reachable && journal.unread() > BACKLOG {
+            return 0;
         }
-        let before = journal.spool.next();
-        if let Err(error) = journal.add(lines) {
-            tracing::warn!(%error, "log lines cannot be spooled for now");
-            return false;
+        match journal.add(lines) {
+            Ok((count, first)) => {
+                drop(journal);
+                lines[..count].iter().zip(first..).for_each(|(line, seq)| see(seq, &line.text));
+                count
+            }
+            Err(error) => {
+                tracing::warn!(%error, "log lines cannot be spooled for now");
+                0
+            }
         }
-        let first = journal.spool.next().saturating_sub(lines.len() as u64).max(before);
-        lines.iter().zip(first..).for_each(|(line, seq)| see(seq, &line.text));
-        true
     }
 }
 

@@ -45,7 +45,15 @@ impl Spool {
     /// # Errors
     /// When no temporary file can be made.
     pub fn unnamed() -> io::Result<Self> {
-        Ok(Self::over(tempfile::tempfile()?))
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same on the disk of this folder.
+    ///
+    /// # Errors
+    /// When no file can be made there.
+    pub fn within(folder: &Path) -> io::Result<Self> {
+        Ok(Self::over(tempfile::tempfile_in(folder)?))
     }
 
     fn over(file: File) -> Self {

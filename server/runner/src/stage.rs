@@ -4,10 +4,12 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use domain::protocol::{
-    ComposeWork, Credentials, DeployWork, Finish, Job, JobVariable, Outcome, Outputs, Work,
+use domain::{
+    protocol::{Credentials, Finish, Job, Outcome, Outputs, Work},
+    service::SHORTEST_SECRET,
 };
 use futures::FutureExt;
+use lines::mask::{Masks, maskable};
 use tokio::{
     task::JoinSet,
     time::{interval, sleep, timeout},
@@ -18,11 +20,10 @@ use crate::{
     context::{Context, cannot},
     docker::{Docker, labels, leftovers},
     ending::{Cause, Ending},
-    mask::Masks,
     paths::Data,
     reason::{Failure, limit},
     shipper,
-    sink::LogSink,
+    sink::{LogSink, SPOOL},
     target::Target,
     tree::{self, Tree, Undertaker},
     work,
@@ -72,17 +73,19 @@ pub async fn attempt(
     let Ok(job) = job else { return FENCED };
     let data = Data::new(&credentials.data);
     let folder = data.stage(credentials.stage, credentials.attempt);
-    let spool = folder.join("spool");
-    let known = secrets(&job).map(|v| v.value.as_str()).filter(|v| Masks::maskable(v));
-    let masks = Masks::new(known.chain(passwords(&job)).chain(lines(&job)));
-    let log = match std::fs::create_dir_all(&folder).and_then(|()| LogSink::open(&spool, masks)) {
+    let masks = Masks::new(job.secrets().map(|v| v.value.as_str()).chain(job.passwords()));
+    let log = match std::fs::create_dir_all(&folder).and_then(|()| LogSink::open(&folder, masks, job.log)) {
         Ok(log) => log,
         Err(error) => {
-            return report(&client, failed(cannot("write", &spool, &error), &ending, &job, 0)).await;
+            return report(&client, failed(cannot("write", &folder.join(SPOOL), &error), &ending, &job, 0))
+                .await;
         }
     };
-    for short in secrets(&job).filter(|v| !Masks::maskable(&v.value)) {
-        log.system(format!("warning: the secret {} is too short to be masked in this log", short.name));
+    for short in job.secrets().filter(|v| !maskable(&v.value)) {
+        log.system(format!(
+            "warning: the secret {} is too short to be masked in this log: give it {SHORTEST_SECRET} characters or more",
+            short.name
+        ));
     }
 
     let mut helpers = JoinSet::new();
@@ -143,12 +146,15 @@ pub async fn attempt(
     finish.outputs = outputs;
     finish.reason = finish.reason.map(|reason| log.masks().text(&reason).into_owned());
     log.close();
+    if let Some(error) = &mut finish.error {
+        error.seq = log.journal().place(error.seq);
+    }
     if !matches!(shipping.await, Ok(Ok(()))) {
         return FENCED;
     }
-    finish.lines = log.journal().spool.next();
+    finish.lines = log.journal().next();
     let code = report(&client, finish).await;
-    let _ = std::fs::remove_file(&spool); // the server has all of it; what stays is cleaned with the folder
+    let _ = std::fs::remove_file(folder.join(SPOOL)); // the server has all of it; what stays is cleaned with the folder
     helpers.shutdown().await;
     code
 }
@@ -209,56 +215,6 @@ fn may_have_containers(job: &Job) -> bool {
         }
         _ => job.toolchain.is_some(),
     }
-}
-
-/// Every secret that may turn up in this stage's log.
-fn secrets(job: &Job) -> impl Iterator<Item = &JobVariable> {
-    let launches: Vec<_> = match &job.work {
-        Work::Deploy(deploy) => vec![&deploy.launch],
-        Work::Integrate { candidate, neighbours, .. } => {
-            std::iter::once(candidate).chain(neighbours).collect()
-        }
-        _ => Vec::new(),
-    };
-    let theirs = launches.into_iter().flat_map(|launch| &launch.variables);
-    job.variables.iter().chain(theirs).filter(|v| v.secret && !v.value.is_empty())
-}
-
-/// Lines of secrets that have several, where others put something before each line, as BuildKit and Compose do: there the
-/// whole never stands in one piece.
-fn lines(job: &Job) -> impl Iterator<Item = &str> {
-    let prefixed = match &job.work {
-        Work::Build { image, .. } => image.is_some(),
-        Work::Integrate { candidate, .. } => candidate.container.is_some(),
-        _ => false,
-    };
-    let secrets = secrets(job).filter(move |secret| prefixed && secret.value.contains('\n'));
-    secrets.flat_map(|secret| secret.value.lines()).filter(|line| Masks::maskable(line))
-}
-
-/// Passwords that are no variables: the one within a repository's address, and the registry's.
-fn passwords(job: &Job) -> impl Iterator<Item = &str> {
-    let registry = match &job.work {
-        Work::Build { image, .. } => image.as_ref().and_then(|image| image.registry.as_ref()),
-        Work::Integrate { candidate: launch, .. } | Work::Deploy(DeployWork { launch, .. }) => {
-            launch.container.as_ref().and_then(|container| container.registry.as_ref())
-        }
-        _ => None,
-    };
-    let registry = registry.and_then(|registry| registry.password.as_deref());
-    within_address(job).into_iter().chain(registry).filter(|password| Masks::maskable(password))
-}
-
-fn within_address(job: &Job) -> Option<&str> {
-    let address = match &job.work {
-        Work::Prepare { repository, .. } => repository,
-        Work::Build { image: Some(image), .. } => &image.source,
-        Work::Integrate { compose: Some(ComposeWork { repository: Some((address, _)), .. }), .. } => address,
-        _ => return None,
-    };
-    let (_, rest) = address.split_once("://")?;
-    let (user, _) = rest.split('/').next()?.rsplit_once('@')?;
-    Some(user.split_once(':').map_or(user, |(_, password)| password))
 }
 
 async fn beat(client: Client, ending: Ending, adoption: Adoption) {

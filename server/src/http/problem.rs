@@ -20,6 +20,7 @@ pub struct Refusal {
     detail: String,
     errors: Vec<FieldError>,
     next_seq: Option<u64>,
+    after_s: Option<u64>,
 }
 
 impl Refusal {
@@ -38,8 +39,13 @@ impl Refusal {
         )
     }
 
+    /// A body that did not arrive, or was too large.
+    pub fn unread(why: BytesRejection) -> Self {
+        Self::new(why.status(), "unreadable", "The body could not be read", why.body_text())
+    }
+
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), next_seq: None }
+        Self { status, kind, title, detail: detail.into(), errors: Vec::new(), next_seq: None, after_s: None }
     }
 
     /// Wrong fields.
@@ -69,6 +75,13 @@ impl From<Error> for Refusal {
                 ..Self::new(StatusCode::CONFLICT, "hole", "Lines are missing", text)
             },
             Error::Refused(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who is asking?", text),
+            Error::Busy { after_s } => Self {
+                after_s: Some(after_s),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once", text)
+            },
+            Error::TooLarge(_) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "That is too much for one call", text)
+            }
             Error::Unavailable(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -105,6 +118,9 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, Json(body)).into_response();
         let kind = header::HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        if let Some(after) = self.after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, after.into());
+        }
         if self.status == StatusCode::UNAUTHORIZED {
             response
                 .headers_mut()
@@ -131,9 +147,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|e: BytesRejection| {
-            Refusal::new(e.status(), "unreadable", "The body could not be read", e.body_text())
-        })?;
+        let bytes = Bytes::from_request(request, state).await.map_err(Refusal::unread)?;
         let text = if bytes.is_empty() { &b"{}"[..] } else { &bytes[..] };
         parse(text).map(Body)
     }

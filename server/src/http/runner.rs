@@ -2,11 +2,12 @@
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, FromRequestParts, State},
-    http::{StatusCode, request::Parts},
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State},
+    http::{StatusCode, header, request::Parts},
     routing::{get, post},
 };
-use control::runner::Proven;
+use bytes::Bytes;
+use control::{ingest::Room, runner::Proven};
 use domain::protocol::{Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
 
 use super::{
@@ -14,6 +15,9 @@ use super::{
     auth::bearer,
     problem::{Body, Refusal},
 };
+
+/// Most bytes of one body.
+const LARGEST: usize = 16 << 20;
 
 /// A runner with the token of the current attempt.
 struct Runner(Proven);
@@ -28,6 +32,36 @@ impl FromRequestParts<App> for Runner {
     }
 }
 
+/// Room for what is about to be read: taken before a body is.
+struct Roomy(Room);
+
+impl FromRequestParts<App> for Roomy {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        Ok(Roomy(app.control.log_room(length).await?))
+    }
+}
+
+/// Lines in one of the two forms.
+enum Lines {
+    Plain(LogBatch),
+    Packed(Bytes),
+}
+
+impl FromRequest<App> for Lines {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refusal> {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| kind == lines::wire::KIND) {
+            return Ok(Lines::Packed(Bytes::from_request(request, app).await.map_err(Refusal::unread)?));
+        }
+        Ok(Lines::Plain(Body::from_request(request, app).await?.0))
+    }
+}
+
 /// The runner's calls.
 pub fn router() -> Router<App> {
     Router::new()
@@ -35,7 +69,7 @@ pub fn router() -> Router<App> {
         .route("/heartbeat", post(heartbeat))
         .route("/log", post(log))
         .route("/finish", post(finish))
-        .layer(DefaultBodyLimit::max(16 * 1024 * 1024))
+        .layer(DefaultBodyLimit::max(LARGEST))
 }
 
 async fn job(State(app): State<App>, Runner(proven): Runner) -> Result<Json<Job>, Refusal> {
@@ -53,9 +87,13 @@ async fn heartbeat(
 async fn log(
     State(app): State<App>,
     Runner(proven): Runner,
-    Body(batch): Body<LogBatch>,
+    Roomy(room): Roomy,
+    lines: Lines,
 ) -> Result<Json<LogAnswer>, Refusal> {
-    Ok(Json(app.control.log(&proven, batch).await?))
+    Ok(Json(match lines {
+        Lines::Plain(batch) => app.control.log(&proven, &room, batch).await?,
+        Lines::Packed(body) => app.control.log_packed(&proven, &room, body).await?,
+    }))
 }
 
 async fn finish(

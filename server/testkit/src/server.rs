@@ -4,11 +4,13 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
+use domain::protocol::Credentials;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -32,11 +34,13 @@ pub struct Options {
     pub slots: usize,
     /// The Docker daemon, as `DOCKER_HOST` names it; none when absent.
     pub docker: Option<String>,
+    /// Runners do nothing: the test speaks for them, see [`Server::credentials`].
+    pub by_hand: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { store: Store::Sqlite, slots: 4, docker: None }
+        Self { store: Store::Sqlite, slots: 4, docker: None, by_hand: false }
     }
 }
 
@@ -50,6 +54,7 @@ pub struct Server {
     database: Option<String>,
     slots: usize,
     docker: Option<String>,
+    by_hand: bool,
     child: Option<Child>,
 }
 
@@ -68,9 +73,9 @@ impl Server {
         let port = free_port();
         let database = (options.store == Store::Postgres).then(postgres::fresh_database);
         let api = Api::new(&format!("http://127.0.0.1:{port}"), "");
-        let Options { slots, docker, .. } = options;
-        let mut server =
-            Self { api, binary: binary.into(), folder, port, database, slots, docker, child: None };
+        let Options { slots, docker, by_hand, .. } = options;
+        let binary = binary.into();
+        let mut server = Self { api, binary, folder, port, database, slots, docker, by_hand, child: None };
         server.restart().await;
         let token = server.command(&["token", "create", "--name", "tests"]).output().unwrap();
         let said = String::from_utf8(token.stdout).unwrap();
@@ -82,7 +87,14 @@ impl Server {
     pub async fn restart(&mut self) {
         assert!(self.child.is_none(), "it runs");
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_file()).unwrap();
+        let own = self.folder.path().join("seamless");
         let mut command = self.command(&["serve"]);
+        if self.by_hand {
+            // Started from a name of its own, by which it starts its runners.
+            let _ = fs::remove_file(&own);
+            fs::hard_link(&self.binary, &own).or_else(|_| fs::copy(&self.binary, &own).map(drop)).unwrap();
+            command = self.command_of(&own, &["serve"]);
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
         let url = format!("{}/readyz", self.api.base);
@@ -93,11 +105,31 @@ impl Server {
             self.api.plain(&url).await
         })
         .await;
+        if self.by_hand {
+            // From here on that name is a runner that hands its credentials over and does nothing but live.
+            let draft = self.folder.path().join("by-hand");
+            let script = "#!/bin/sh\ncat >\"$SEAMLESS_DATA/by-hand-$SEAMLESS_STAGE_ATTEMPT.new\"\n\
+                mv \"$SEAMLESS_DATA/by-hand-$SEAMLESS_STAGE_ATTEMPT.new\" \"$SEAMLESS_DATA/by-hand-$SEAMLESS_STAGE_ATTEMPT\"\nexec sleep 3600\n";
+            fs::write(&draft, script).unwrap();
+            fs::set_permissions(&draft, fs::Permissions::from_mode(0o700)).unwrap();
+            fs::rename(&draft, &own).unwrap();
+        }
+    }
+
+    /// What an attempt's runner was started with, once it was; of a server whose runners do nothing.
+    pub async fn credentials(&self, stage: domain::StageId, attempt: u32) -> Credentials {
+        let file = self.data().join(format!("by-hand-{stage}.{attempt}"));
+        let text = until("a runner to be started", async || fs::read(&file).ok()).await;
+        serde_json::from_slice(&text).unwrap()
     }
 
     /// A command of the binary with this server's environment and nothing else.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command_of(&self.binary, arguments)
+    }
+
+    fn command_of(&self, binary: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

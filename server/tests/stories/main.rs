@@ -9,6 +9,7 @@ mod contract;
 mod database;
 mod deliveries;
 mod errors;
+mod ingest;
 mod live;
 mod logs;
 mod many;

@@ -57,6 +57,16 @@ pub fn claim<E: EntityTrait>(select: Select<E>) -> Select<E> {
     select.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
 }
 
+/// Rows that stay as they are read until the transaction ends; who else wants them waits. On SQLite nobody else writes.
+pub fn hold<E: EntityTrait>(select: Select<E>) -> Select<E> {
+    select.lock_exclusive()
+}
+
+/// How many transactions that store log lines are of use side by side: SQLite has one writer anyway.
+pub fn writers(db: &impl ConnectionTrait) -> usize {
+    if db.get_database_backend() == DbBackend::Sqlite { 1 } else { 2 }
+}
+
 /// Sessions of other processes of ours in this database. SQLite has no list of sessions; there a lock on a file tells
 /// (see `open`).
 pub async fn others(db: &impl ConnectionTrait) -> Result<i64> {

@@ -69,6 +69,11 @@ impl Store {
         backend::begin(&self.write).await
     }
 
+    /// How many transactions that store log lines are of use side by side.
+    pub fn writers(&self) -> usize {
+        backend::writers(&self.write)
+    }
+
     /// SQLite or PostgreSQL.
     pub fn backend(&self) -> DbBackend {
         self.write.get_database_backend()

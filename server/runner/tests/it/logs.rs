@@ -26,6 +26,7 @@ async fn every_fault_on_the_way() {
         Fault::Forget(1),
         Fault::Refuse,
         Fault::Refuse,
+        Fault::Busy(1),
         Fault::Forget(40),
     ];
     server.inner().faults.extend(faults);
@@ -103,6 +104,56 @@ async fn secrets_do_not_get_into_the_log() {
     assert!(server.log().contains("warning: the secret PIN is too short"), "{}", server.log());
     let spool = std::fs::read_dir(server.data().join("stages")).unwrap().count();
     assert_eq!(spool, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_may_ask_for_masks_while_it_runs() {
+    let server = Server::start().await;
+    // A server that reads nothing but JSON is told too.
+    server.inner().plain = true;
+    let command = r#"echo before t0ken-value; printf '::add-mask::t0ken'; sleep 0.1; printf -- '-value\n'; echo "got t0ken-value"
+        echo t0ken-value | base64; echo '  ::add-mask::line one%0Aline two'; printf 'line one\nline two\nline one\n'; echo ::add-mask::abc; echo abc
+        until test -f go; do sleep 0.01; done; echo t0ken-value >&2"#;
+    let job = server.command(command);
+    let go = server.workspace(&job).join("go");
+    let running = {
+        let server = server.clone();
+        tokio::spawn(async move { server.succeeds(job).await })
+    };
+    server.sees("Stdout: abc").await;
+    std::fs::write(go, "").unwrap();
+    running.await.unwrap();
+    let printed = server.printed();
+    let expected = ["before t0ken-value", "got ******", "******K", "******", "******", "abc", "******"];
+    assert_eq!(printed, expected, "{}", server.log());
+    assert!(
+        server.log().contains("given to ::add-mask:: under 6 characters: not masked"),
+        "{}",
+        server.log()
+    );
+    assert_eq!(server.inner().masks, ["t0ken-value", "line one\nline two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_past_its_cap_keeps_its_head_and_its_tail() {
+    let server = Server::start().await;
+    let job = server.command("seq -f 'line %.0f' 1 50000; echo 'error: no tea'; exit 1");
+    let log = LogRules { lines: 1000, ..LogRules::default() };
+    let finish = server.fails(Job { log, ..job }).await;
+    let lines = server.inner().lines.clone();
+    assert!((800..=1000).contains(&lines.len()), "{}", lines.len());
+    let texts: Vec<&str> = lines.iter().map(|l| l.text.as_str()).collect();
+    let full = texts.iter().position(|t| t.starts_with("this log is full (cap 1,000 lines)")).unwrap();
+    assert!(texts[full + 1].ends_with("lines left out (cap 1,000 lines) ..."), "{}", texts[full + 1]);
+    let printed = server.printed();
+    assert_eq!((printed[0].as_str(), printed[printed.len() - 2].as_str()), ("line 1", "line 50000"));
+    assert!(texts[texts.len() - 1].contains("exited with 1"), "our own lines stand where they were said");
+    let error = finish.error.unwrap();
+    assert_eq!(
+        texts[error.seq as usize], "error: no tea",
+        "the line to look at first is where it is said to be"
+    );
+    assert_eq!(finish.lines, texts.len() as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,13 +11,14 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use domain::{RunId, StageId, StageKind, protocol::*, view::Stream};
+use lines::{block, wire};
 use runner::{Cause, Ending, Target, stage::Adoption};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +33,8 @@ pub enum Fault {
     LoseAnswer,
     /// Stores it and answers 503 all the same.
     StoreAndFail,
+    /// Stores nothing, and asks to be left alone for so many seconds.
+    Busy(u64),
     /// Has forgotten so many of its last lines.
     Forget(usize),
 }
@@ -48,6 +51,12 @@ pub struct Inner {
     /// Keeps only each line's length: for logs that would fill the memory.
     pub brief: bool,
     pub faults: VecDeque<Fault>,
+    /// Nothing may be sent before.
+    pub busy_until: Option<std::time::Instant>,
+    /// Whether it knows JSON alone.
+    pub plain: bool,
+    /// What commands asked to have masked, as the last batch said.
+    pub masks: Vec<String>,
 }
 
 /// The stand-in.
@@ -127,6 +136,7 @@ impl Server {
             timeout_s: 120,
             variables: Vec::new(),
             toolchain: None,
+            log: LogRules::default(),
             work,
         }
     }
@@ -248,14 +258,34 @@ async fn finish(State(inner): Shared, headers: HeaderMap, Json(finish): Json<Fin
     StatusCode::NO_CONTENT.into_response()
 }
 
-async fn log(State(inner): Shared, headers: HeaderMap, Json(batch): Json<LogBatch>) -> Response {
+async fn log(State(inner): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let mut inner = inner.lock().unwrap();
+    let batch = if headers.get("content-type").is_some_and(|kind| kind == wire::KIND) {
+        if inner.plain {
+            return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+        }
+        let (head, at) = wire::read(&body).unwrap();
+        block::check(&body[at..]).unwrap();
+        let lines = block::lines(head.first_seq, &body[at..]).unwrap();
+        let lines = lines.into_iter().map(|l| NewLine { at: l.at, stream: l.stream, text: l.text }).collect();
+        LogBatch { first_seq: head.first_seq, lines, masks: head.masks }
+    } else {
+        serde_json::from_slice(&body).unwrap()
+    };
+    inner.masks.clone_from(&batch.masks);
     if let Some(refused) = refused(&inner, &headers) {
         return refused;
+    }
+    if let Some(until) = inner.busy_until.take() {
+        assert!(std::time::Instant::now() >= until, "asked again too early");
     }
     let fault = inner.faults.pop_front();
     match fault {
         Some(Fault::Refuse) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(Fault::Busy(seconds)) => {
+            inner.busy_until = Some(std::time::Instant::now() + Duration::from_secs(seconds));
+            return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response();
+        }
         Some(Fault::Forget(lines)) => {
             let kept = inner.lines.len().saturating_sub(lines);
             inner.lines.truncate(kept);

@@ -2,11 +2,11 @@
 //!
 //! Refuses holes: a batch that starts after the next expected line stores nothing and says what is wanted.
 
+mod append;
 mod archive;
-pub mod block;
 
-use domain::{StageId, Timestamp, protocol::NewLine, view::LogLine};
-use entity::{log_chunk, log_unarchived, stage};
+use domain::{StageId, Timestamp, view::LogLine};
+use entity::log_chunk;
 use sea_orm::{
     ActiveValue::Set,
     ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -14,72 +14,16 @@ use sea_orm::{
     sea_query::{ExprTrait, Func, Query, SimpleExpr},
 };
 
+pub use append::{Batch, Piece, append};
 pub use archive::{Due, archived, due, replace};
+pub use lines::block;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Most lines that one read gives.
 pub const MOST_LINES: u64 = 10_000;
 /// Text of a batch is squeezed lightly: it is read soon, and packed again when the stage is over.
-const LIGHTLY: i32 = 1;
-
-/// Stores a batch for the current attempt of a stage that is in progress; returns the next wanted line's number.
-///
-/// # Errors
-/// [`Error::Hole`] when lines before the batch are missing; [`Error::Conflict`] when the attempt is not the current one.
-pub async fn append<C: ConnectionTrait>(
-    db: &C,
-    stage_id: StageId,
-    attempt: u32,
-    first_seq: u64,
-    lines: &[NewLine],
-    now: Timestamp,
-) -> Result<u64> {
-    let row = stage::Entity::find_by_id(stage_id.to_string())
-        .one(db)
-        .await?
-        .ok_or_else(|| Error::not_found("stage", stage_id))?;
-    if row.attempt != attempt as i32 || row.status != "in_progress" {
-        return Err(Error::Conflict(format!(
-            "attempt {attempt} of this stage is over: it is {} at attempt {}",
-            row.status, row.attempt
-        )));
-    }
-    let next = row.lines as u64;
-    if first_seq > next {
-        return Err(Error::Hole { next_seq: next });
-    }
-    let known = (next - first_seq) as usize;
-    if known >= lines.len() {
-        return Ok(next);
-    }
-    let fresh = &lines[known..];
-    let new_next = next + fresh.len() as u64;
-    if next == 0 {
-        let due = log_unarchived::ActiveModel { stage_id: Set(row.id.clone()), attempt: Set(row.attempt) };
-        log_unarchived::Entity::insert(due).exec_without_returning(db).await?;
-    }
-    let mut at = next;
-    for lines in block::cut(fresh) {
-        let (first, body) = (at, block::pack(lines, LIGHTLY)?);
-        at += lines.len() as u64;
-        insert(db, &row.id, row.attempt, (first, at), body, now).await?;
-    }
-    let updated = stage::Entity::update_many()
-        .col_expr(stage::Column::Lines, Expr::value(new_next as i64))
-        .col_expr(stage::Column::HeartbeatAt, Expr::value(Some(now.0)))
-        .filter(stage::Column::Id.eq(row.id))
-        .filter(stage::Column::Attempt.eq(row.attempt))
-        .filter(stage::Column::Lines.eq(next as i64))
-        .exec(db)
-        .await?;
-    if updated.rows_affected == 0 {
-        return Err(Error::Conflict(format!(
-            "another batch was stored at the same time: expected line {next}"
-        )));
-    }
-    Ok(new_next)
-}
+pub const LIGHTLY: i32 = 1;
 
 async fn insert<C: ConnectionTrait>(
     db: &C,

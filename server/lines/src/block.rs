@@ -3,7 +3,7 @@
 //! Text stands alone because a search needs nothing else: it is decompressed in one go and looked through as it lies, without a
 //! string per line. Refuses a line end within a line: it becomes a space, so that a line stays one line.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::RefCell};
 
 use domain::{
     Timestamp,
@@ -11,8 +11,14 @@ use domain::{
     view::{LogLine, Stream},
 };
 use serde::Deserialize;
+use zstd::bulk::{Compressor, Decompressor};
 
-use crate::error::{Error, Result};
+/// Bytes that are not what was packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a part of a log is damaged")]
+pub struct Damaged;
+
+type Result<T> = std::result::Result<T, Damaged>;
 
 /// First byte of a body. Bodies of the first version are zstd frames, which begin with 0x28.
 const VERSION: u8 = 1;
@@ -63,14 +69,85 @@ pub fn pack(lines: &[NewLine], level: i32) -> Result<Vec<u8>> {
         put(&mut marks, i128::from(line.at.0) - i128::from(before), stream);
         before = line.at.0;
     }
-    let marks = zstd::bulk::compress(&marks, level)?;
-    let mut body = Vec::with_capacity(HEAD + marks.len() + text.len() / 4);
+    put_together(&squeeze(&marks, level)?, &text, level)
+}
+
+fn put_together(marks: &[u8], text: &[u8], level: i32) -> Result<Vec<u8>> {
+    let packed = squeeze(text, level)?;
+    let mut body = Vec::with_capacity(HEAD + marks.len() + packed.len());
     body.push(VERSION);
     body.extend_from_slice(&length(text.len())?);
     body.extend_from_slice(&length(marks.len())?);
-    body.extend_from_slice(&marks);
-    body.extend_from_slice(&zstd::bulk::compress(&text, level)?);
+    body.extend_from_slice(marks);
+    body.extend_from_slice(&packed);
     Ok(body)
+}
+
+/// A body of somebody else's, looked through.
+#[derive(Debug)]
+pub struct Checked {
+    /// How many lines it has.
+    pub lines: u64,
+    /// All text, each line ended by `\n`.
+    pub text: Vec<u8>,
+}
+
+/// Why a body of somebody else's is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// It is not what it should be.
+    #[error("the lines cannot be read")]
+    Damaged,
+    /// It is more than one row may hold.
+    #[error("at most {MOST_LINES} lines and {MOST_TEXT} bytes of text go into one batch")]
+    TooLarge,
+}
+
+impl From<Damaged> for Unfit {
+    fn from(_: Damaged) -> Self {
+        Self::Damaged
+    }
+}
+
+/// Looks through a body that somebody else packed, before it is stored as it is: current version, as many moments as lines, text that
+/// is text, nothing beyond what one row may hold.
+///
+/// # Errors
+/// When it is not fit to be stored.
+pub fn check(body: &[u8]) -> std::result::Result<Checked, Unfit> {
+    let length = text_length(body).ok_or(Damaged)?;
+    if length > MOST_TEXT {
+        return Err(Unfit::TooLarge);
+    }
+    let text = text(body)?;
+    let lines = memchr::memchr_iter(b'\n', &text).count();
+    if lines > MOST_LINES {
+        return Err(Unfit::TooLarge);
+    }
+    let whole = text.last().is_none_or(|last| *last == b'\n') && text.len() == length;
+    if !whole || std::str::from_utf8(&text).is_err() || marks(body)?.len() != lines {
+        return Err(Unfit::Damaged);
+    }
+    Ok(Checked { lines: lines as u64, text })
+}
+
+/// The same lines with another text, which has as many lines.
+///
+/// # Errors
+/// When the body is damaged, or the compressor fails.
+pub fn with_text(body: &[u8], text: &[u8], level: i32) -> Result<Vec<u8>> {
+    let length = number(body, 5).ok_or(Damaged)?;
+    put_together(body.get(HEAD..HEAD + length).ok_or(Damaged)?, text, level)
+}
+
+/// The same lines without the first few.
+///
+/// # Errors
+/// When the body is damaged, or the compressor fails.
+pub fn without_first(body: &[u8], count: u64, level: i32) -> Result<Vec<u8>> {
+    let rest = lines(0, body)?.into_iter().skip(usize::try_from(count).unwrap_or(usize::MAX));
+    let rest: Vec<_> = rest.map(|l| NewLine { at: l.at, stream: l.stream, text: l.text }).collect();
+    pack(&rest, level)
 }
 
 /// Length of all text of a body, without unpacking it; of the first version it is not known.
@@ -91,8 +168,8 @@ pub fn text(body: &[u8]) -> Result<Vec<u8>> {
         }
         return Ok(text);
     };
-    let from = HEAD + number(body, 5).ok_or_else(damaged)?;
-    unpack(body.get(from..).ok_or_else(damaged)?, length)
+    let from = HEAD + number(body, 5).ok_or(Damaged)?;
+    unpack(body.get(from..).ok_or(Damaged)?, length)
 }
 
 /// When each line was printed and by which pipe.
@@ -103,15 +180,15 @@ pub fn marks(body: &[u8]) -> Result<Vec<(Timestamp, Stream)>> {
     if text_length(body).is_none() {
         return Ok(first_version(body)?.iter().map(|l| (Timestamp(l.0), stream(l.1))).collect());
     }
-    let length = number(body, 5).ok_or_else(damaged)?;
-    let packed = body.get(HEAD..HEAD + length).ok_or_else(damaged)?;
+    let length = number(body, 5).ok_or(Damaged)?;
+    let packed = body.get(HEAD..HEAD + length).ok_or(Damaged)?;
     // A mark takes twelve bytes at most.
     let marks = unpack(packed, MOST_UNPACKED / 8)?;
     let (mut rest, mut at, mut all) = (&marks[..], 0_i128, Vec::new());
     while !rest.is_empty() {
-        let (step, from) = take(&mut rest).ok_or_else(damaged)?;
+        let (step, from) = take(&mut rest).ok_or(Damaged)?;
         at += step;
-        all.push((Timestamp(i64::try_from(at).map_err(|_| damaged())?), stream(from)));
+        all.push((Timestamp(i64::try_from(at).map_err(|_| Damaged)?), stream(from)));
     }
     Ok(all)
 }
@@ -122,7 +199,7 @@ pub fn marks(body: &[u8]) -> Result<Vec<(Timestamp, Stream)>> {
 /// When the body is damaged.
 pub fn lines(first: u64, body: &[u8]) -> Result<Vec<LogLine>> {
     let (marks, text) = (marks(body)?, text(body)?);
-    let text = String::from_utf8(text).map_err(Error::internal)?;
+    let text = String::from_utf8(text).map_err(|_| Damaged)?;
     let lines = text.split_terminator('\n').zip(marks).zip(first..);
     Ok(lines.map(|((text, (at, stream)), seq)| LogLine { seq, at, stream, text: text.to_owned() }).collect())
 }
@@ -197,7 +274,7 @@ fn stream(mark: u8) -> Stream {
 }
 
 fn length(bytes: usize) -> Result<[u8; 4]> {
-    Ok(u32::try_from(bytes).map_err(Error::internal)?.to_le_bytes())
+    Ok(u32::try_from(bytes).map_err(|_| Damaged)?.to_le_bytes())
 }
 
 fn number(body: &[u8], at: usize) -> Option<usize> {
@@ -205,15 +282,36 @@ fn number(body: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(bytes)).ok()
 }
 
-fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>> {
-    if most > MOST_UNPACKED {
-        return Err(damaged());
-    }
-    Ok(zstd::bulk::decompress(packed, most)?)
+thread_local! {
+    /// Making a compressor takes longer than squeezing one line.
+    static TOOLS: RefCell<Option<(Compressor<'static>, Decompressor<'static>)>> = const { RefCell::new(None) };
 }
 
-fn damaged() -> Error {
-    Error::internal("a part of a log is damaged")
+fn with_tools<T>(
+    f: impl FnOnce(&mut Compressor<'static>, &mut Decompressor<'static>) -> std::io::Result<T>,
+) -> Result<T> {
+    TOOLS.with_borrow_mut(|tools| {
+        if tools.is_none() {
+            let made = Compressor::new(1).and_then(|c| Ok((c, Decompressor::new()?)));
+            *tools = Some(made.map_err(|_| Damaged)?);
+        }
+        let (compressor, decompressor) = tools.as_mut().ok_or(Damaged)?;
+        f(compressor, decompressor).map_err(|_| Damaged)
+    })
+}
+
+fn squeeze(bytes: &[u8], level: i32) -> Result<Vec<u8>> {
+    with_tools(|compressor, _| {
+        compressor.set_compression_level(level)?;
+        compressor.compress(bytes)
+    })
+}
+
+fn unpack(packed: &[u8], most: usize) -> Result<Vec<u8>> {
+    if most > MOST_UNPACKED {
+        return Err(Damaged);
+    }
+    with_tools(|_, decompressor| decompressor.decompress(packed, most))
 }
 
 /// A line as the first version kept it.
@@ -221,7 +319,8 @@ fn damaged() -> Error {
 struct First(i64, u8, String);
 
 fn first_version(body: &[u8]) -> Result<Vec<First>> {
-    Ok(serde_json::from_slice(&zstd::decode_all(body)?)?)
+    let text = zstd::decode_all(body).map_err(|_| Damaged)?;
+    serde_json::from_slice(&text).map_err(|_| Damaged)
 }
 
 #[cfg(test)]
@@ -253,12 +352,26 @@ mod tests {
         }
 
         #[test]
+        fn what_others_packed_is_checked_and_may_be_cut_and_changed(all in prop::collection::vec(some_line(), 0..60), skip in 0..70_u64) {
+            let body = pack(&all, 1).unwrap();
+            let checked = check(&body).unwrap();
+            prop_assert_eq!((checked.lines, &checked.text), (all.len() as u64, &text(&body).unwrap()));
+            prop_assert_eq!(&with_text(&body, &checked.text, 1).unwrap(), &body);
+            let rest = without_first(&body, skip, 1).unwrap();
+            let skip = all.len().min(skip as usize);
+            prop_assert_eq!(lines(0, &rest).unwrap(), lines(0, &pack(&all[skip..], 1).unwrap()).unwrap());
+        }
+
+        #[test]
         fn damage_is_an_error_and_no_crash(all in prop::collection::vec(some_line(), 1..20), at in any::<usize>(), to in any::<u8>(), cut in any::<usize>()) {
             let mut body = pack(&all, 1).unwrap();
             let at = at % body.len();
             body[at] = to;
             let _ = lines(0, &body);
             let _ = lines(0, &body[..cut % body.len()]);
+            if let Ok(checked) = check(&body) {
+                prop_assert_eq!(lines(0, &body).unwrap().len() as u64, checked.lines);
+            }
         }
 
         #[test]
@@ -267,6 +380,22 @@ mod tests {
             prop_assert_eq!(memchr::memchr_iter(b'\n', &seen).count(), text.matches('\n').count());
             prop_assert!(!seen.contains(&0x1b));
         }
+    }
+
+    #[test]
+    fn what_is_too_much_or_no_text_is_not_taken() {
+        assert_eq!(
+            check(&pack(&vec![line(0, Stream::Stdout, ""); MOST_LINES + 1], 1).unwrap()).unwrap_err(),
+            Unfit::TooLarge
+        );
+        let long = line(0, Stream::Stdout, &"x".repeat(MOST_TEXT));
+        assert_eq!(check(&pack(&[long], 1).unwrap()).unwrap_err(), Unfit::TooLarge);
+        let body = pack(&[line(0, Stream::Stdout, "ab")], 1).unwrap();
+        for wrong in [&b"a\xff\n"[..], b"ab", b"a\nb\n", b""] {
+            assert_eq!(check(&with_text(&body, wrong, 1).unwrap()).unwrap_err(), Unfit::Damaged, "{wrong:?}");
+        }
+        assert_eq!(check(b"").unwrap_err(), Unfit::Damaged);
+        assert_eq!(check(&zstd::encode_all(&b"[]"[..], 1).unwrap()).unwrap_err(), Unfit::Damaged);
     }
 
     #[test]
