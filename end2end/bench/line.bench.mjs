@@ -43,7 +43,7 @@ async function streamed(server, service, lines) {
   return late;
 }
 
-async function piped(program, lines) {
+export async function piped(program, lines) {
   const child = spawn(program, [String(lines), "10000"], { env: plain(), stdio: ["ignore", "pipe", "inherit"] });
   const late = [];
   let left = "";

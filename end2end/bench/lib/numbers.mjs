@@ -57,7 +57,8 @@ export function markdown(reports) {
   return lines.join("\n");
 }
 
-const verdict = (row) => (row.bar ? `${row.holds ? "holds" : "MISSED"}: ${row.bar.of} ${row.bar.most === 0 ? "0" : `< ${row.bar.most}`}` : "");
+const limit = ({ of, most, least }) => (least !== undefined ? `${of} > ${least}` : `${of} ${most === 0 ? "0" : `< ${most}`}`);
+const verdict = (row) => (row.bar ? `${row.holds ? "holds" : "MISSED"}: ${limit(row.bar)}` : "");
 
 /** What one measurement found. */
 export class Report {
@@ -68,13 +69,14 @@ export class Report {
     Object.assign(this, { name, title, began: new Date().toISOString(), machine: machine() });
   }
 
-  /** A row of one or many values. `bar: { of: "median" | "p95" | "p99" | "max", most }` is what was promised of it. */
+  /** A row of one or many values. `bar: { of: "median" | "p95" | "p99" | "max", most }`, or `least`, is what was promised of it. */
   row(what, unit, values, { bar, reference = false } = {}) {
     const all = [values].flat();
     if (all.length === 0) throw new Error(`nothing was measured: ${what}`);
     const row = { what, unit, n: all.length, median: median(all), p95: at(all, 0.95), p99: at(all, 0.99), min: at(all, 0), max: at(all, 1), reference };
     if (all.length <= 2000) row.values = all; // of more, the shares say enough
-    if (bar) Object.assign(row, { bar, holds: row[bar.of] < bar.most || (bar.most === 0 && row[bar.of] === 0) });
+    const holds = () => (bar.least !== undefined ? row[bar.of] > bar.least : row[bar.of] < bar.most || (bar.most === 0 && row[bar.of] === 0));
+    if (bar) Object.assign(row, { bar, holds: holds() });
     this.rows.push(row);
     return row;
   }

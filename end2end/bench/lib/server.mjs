@@ -3,7 +3,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -27,11 +27,12 @@ export const freePort = () =>
 export const plain = (more = {}) => ({ PATH: process.env.PATH, HOME: process.env.HOME, LANG: "C.UTF-8", ...more });
 
 export class Server {
-  /** Starts one; `also` are words after `serve`, `settings` more variables. */
-  static async start(also = [], settings = {}) {
+  /** Starts one; `also` are words after `serve`, `settings` more variables. A `copied` one runs from a file of its own, `binary`. */
+  static async start(also = [], settings = {}, { copied = false } = {}) {
     const server = new Server();
-    Object.assign(server, { also, settings, data: await mkdtemp(join(tmpdir(), "seamless-bench-")) });
+    Object.assign(server, { also, settings, binary, data: await mkdtemp(join(tmpdir(), "seamless-bench-")) });
     try {
+      if (copied) await copyFile(binary, (server.binary = join(server.data, "seamless")));
       await server.up();
       const { stdout } = await run(binary, ["token", "create", "--name", "bench"], { env: server.env });
       server.token = stdout.trim().split(/\s+/).at(-1);
@@ -50,7 +51,7 @@ export class Server {
     this.env = plain({ SEAMLESS_SITE: site, SEAMLESS_DATA: this.data, SEAMLESS_LISTEN: `127.0.0.1:${this.port}`, ...this.settings });
     const log = openSync(join(this.data, "bench-server.log"), "a");
     const began = now();
-    const child = spawn(binary, ["serve", ...this.also], { env: this.env, stdio: ["ignore", log, log] });
+    const child = spawn(this.binary, ["serve", ...this.also], { env: this.env, stdio: ["ignore", log, log] });
     closeSync(log);
     this.child = child;
     this.ended = new Promise((resolve) => child.on("exit", resolve).on("error", resolve));
