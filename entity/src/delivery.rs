@@ -11,7 +11,7 @@ pub struct Model {
     pub id: String,
     /// The sender's id; unique.
     pub guid: String,
-    /// `git` or `poll`.
+    /// `git`, `github` or `poll`.
     pub source: String,
     /// What happened.
     pub event: String,
@@ -19,12 +19,14 @@ pub struct Model {
     pub service_id: Option<String>,
     /// JSON as it came.
     pub payload: String,
-    /// `pending`, `accepted` or `ignored`.
+    /// `pending`, `waiting`, `accepted` or `ignored`.
     pub verdict: String,
-    /// Why it was ignored.
+    /// Why it waits or was ignored, or what was done instead of a run.
     pub reason: Option<String>,
     /// The run it started.
     pub run_id: Option<String>,
+    /// Who let it run, where it had to wait for that.
+    pub released_by: Option<String>,
     /// When it came.
     pub received_at: i64,
     /// When it was dealt with.

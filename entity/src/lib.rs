@@ -5,13 +5,16 @@
 
 pub mod api_token;
 pub mod approval;
+pub mod cursor;
 pub mod delivery;
 pub mod deployment;
 pub mod event;
+pub mod forge_hook;
 pub mod log_chunk;
 pub mod log_unarchived;
 pub mod login_link;
 pub mod pipeline;
+pub mod report;
 pub mod run;
 pub mod service;
 pub mod session;

@@ -31,6 +31,8 @@ pub struct Model {
     pub commit_author: String,
     /// Number of the pull request.
     pub pull_request: Option<i64>,
+    /// The fork it comes from, `owner/name`: it gets no secrets.
+    pub fork: Option<String>,
     /// JSON of the plan.
     pub plan: String,
     /// The delivery, or other cause, that made it: makes it unique.

@@ -5,6 +5,8 @@ use sea_orm_migration::prelude::*;
 mod m0001_first;
 mod m0002_log_archive;
 mod m0003_retention;
+mod m0004_forks;
+mod m0005_github;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -16,6 +18,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::Migration),
             Box::new(m0002_log_archive::Migration),
             Box::new(m0003_retention::Migration),
+            Box::new(m0004_forks::Migration),
+            Box::new(m0005_github::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
@@ -40,8 +41,29 @@ pub struct Config {
     /// `SEAMLESS_LOG_BEHIND`: whether a command whose lines are not stored in time is to `wait` (the default), or goes on and its lines
     /// `spool` to the disk.
     pub log: LogRules,
+    /// `GITHUB_*`: where repositories are developed, and who Seamless is there.
+    pub github: GitHub,
     /// `SEAMLESS_SITE`: the dashboard's files. Default `site` beside the binary, else `target/site`.
     pub site: PathBuf,
+}
+
+/// What is set about GitHub.
+#[derive(Clone)]
+pub struct GitHub {
+    /// `GITHUB_URL` and `GITHUB_API_URL`: where it is. Default `https://github.com` and `https://api.github.com`, and for an Enterprise
+    /// Server its address with `/api/v3`.
+    pub place: github::Place,
+    /// `GITHUB_TOKEN`, or `GITHUB_APP_ID` with `GITHUB_APP_PRIVATE_KEY` (or `_FILE`): who Seamless is there. Default nobody: it
+    /// listens, and neither makes hooks nor tells of runs.
+    pub credentials: Option<Arc<github::Credentials>>,
+    /// `GITHUB_WEBHOOK_SECRET`: with what it signs hooks that Seamless did not make, as a GitHub App's. Default none.
+    pub webhook_secret: Option<SecretString>,
+}
+
+impl std::fmt::Debug for GitHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GitHub").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 impl Config {
@@ -93,6 +115,7 @@ impl Config {
         });
         let registry = registry(&get, &mut problems);
         let log = log_rules(&get, &mut problems);
+        let github = github(&get, &mut problems);
         let engine = get("SEAMLESS_ENGINE");
         if engine.as_deref().is_some_and(|e| e != "local") {
             problems.push(format!(
@@ -127,6 +150,7 @@ impl Config {
             slots,
             registry,
             log,
+            github,
             site,
         })
     }
@@ -204,6 +228,78 @@ fn registry(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -
     Some(ImageRegistry { address, login })
 }
 
+fn github(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> GitHub {
+    let mut address = |name: &str, default: &str| {
+        let text = get(name).unwrap_or_else(|| default.into());
+        text.parse::<url::Url>()
+            .ok()
+            .filter(|u| ["http", "https"].contains(&u.scheme()) && u.has_host())
+            .unwrap_or_else(|| {
+                problems.push(format!("{name} is {text:?}: give an address such as {default}"));
+                url::Url::parse(default).unwrap_or_else(|_| unreachable!())
+            })
+    };
+    let url = address("GITHUB_URL", "https://github.com");
+    let usual = match url.host_str() {
+        Some("github.com") => "https://api.github.com".to_owned(),
+        _ => format!("{}/api/v3", url.as_str().trim_end_matches('/')),
+    };
+    let place = github::Place { api: address("GITHUB_API_URL", &usual), url };
+    let credentials = credentials(get, problems).map(Arc::new);
+    let webhook_secret = get("GITHUB_WEBHOOK_SECRET").map(SecretString::from);
+    if webhook_secret.as_ref().is_some_and(|s| s.expose_secret().len() < 16) {
+        problems.push("GITHUB_WEBHOOK_SECRET is too short: give at least 16 random characters".into());
+    }
+    GitHub { place, credentials, webhook_secret }
+}
+
+/// A token or an app, not both, and an app whole.
+fn credentials(
+    get: &impl Fn(&str) -> Option<String>,
+    problems: &mut Vec<String>,
+) -> Option<github::Credentials> {
+    const KEY: &str = "GITHUB_APP_PRIVATE_KEY";
+    let (token, id) = (get("GITHUB_TOKEN"), get("GITHUB_APP_ID"));
+    let key = match (get(KEY), get("GITHUB_APP_PRIVATE_KEY_FILE")) {
+        (Some(_), Some(_)) => {
+            problems.push(format!("{KEY} and {KEY}_FILE are the same setting: set one of them"));
+            None
+        }
+        (Some(key), None) => Some(SecretString::from(key)),
+        (None, Some(path)) => match fs::read_to_string(&path) {
+            Ok(key) => Some(key.into()),
+            Err(e) => {
+                problems.push(format!("{KEY}_FILE is {path:?}, which cannot be read: {e}"));
+                None
+            }
+        },
+        (None, None) => None,
+    };
+    match (token, id, key) {
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            problems.push("GITHUB_TOKEN and GITHUB_APP_ID are two ways to the same: set one of them".into());
+            None
+        }
+        (Some(token), None, None) => Some(github::Credentials::Token(token.trim().to_owned().into())),
+        (None, Some(id), Some(key)) => match github::App::new(id.trim(), &key) {
+            Ok(app) => Some(github::Credentials::App(Box::new(app))),
+            Err(e) => {
+                problems.push(format!("{KEY} cannot be used: {e}; download a new one from the app's page"));
+                None
+            }
+        },
+        (None, Some(_), None) => {
+            problems.push(format!("GITHUB_APP_ID is set, but no {KEY} or {KEY}_FILE that can be used"));
+            None
+        }
+        (None, None, Some(_)) => {
+            problems.push(format!("{KEY} is set, but no GITHUB_APP_ID to go with it"));
+            None
+        }
+        (None, None, None) => None,
+    }
+}
+
 fn default_site() -> PathBuf {
     let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("site")));
     match beside {
@@ -254,6 +350,10 @@ mod tests {
                 "SEAMLESS_REGISTRY_USERNAME" => "ci".into(),
                 "SEAMLESS_LOG_LINES" => "many".into(),
                 "SEAMLESS_LOG_BEHIND" => "drop".into(),
+                "GITHUB_URL" => "github.example.org".into(),
+                "GITHUB_WEBHOOK_SECRET" => "short".into(),
+                "GITHUB_APP_ID" => "1".into(),
+                "GITHUB_APP_PRIVATE_KEY" => "-----BEGIN RSA PRIVATE KEY-----\\nAAAA\\n-----END".into(),
                 _ => return None,
             })
         });
@@ -268,6 +368,9 @@ mod tests {
             "SEAMLESS_REGISTRY_PASSWORD",
             "SEAMLESS_LOG_LINES",
             "SEAMLESS_LOG_BEHIND is",
+            "GITHUB_URL",
+            "GITHUB_WEBHOOK_SECRET",
+            "GITHUB_APP_PRIVATE_KEY cannot be used",
         ] {
             assert!(message.contains(name), "{message}");
         }

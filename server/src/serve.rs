@@ -34,6 +34,8 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
         hook_command: Some(hook_command(&config.data)?),
         registry: config.registry.clone(),
         log: config.log,
+        url: config.url.clone(),
+        forge_secret: config.github.webhook_secret.clone(),
     };
     let control = Control::new(store, &config.key, ports, setup);
     control.first_start().await?;
@@ -49,10 +51,12 @@ pub fn with_causes(error: control::Error) -> anyhow::Error {
 }
 
 fn local_ports(config: &Config) -> anyhow::Result<Ports> {
+    let forge = Arc::new(github::GitHub::new(config.github.place.clone(), config.github.credentials.clone()));
     Ok(Ports {
         launcher: Arc::new(local::ProcessLauncher::of_this_program(&config.data, config.local_url())?),
-        git: Arc::new(local::git::CommandGit::new(&config.data)),
+        git: Arc::new(local::git::CommandGit::new(&config.data).with_forge(forge.clone())),
         host: Arc::new(local::ThisHost::new(local::Keepers::of_this_program(&config.data)?)),
+        forge,
     })
 }
 

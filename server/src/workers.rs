@@ -38,9 +38,12 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         shutdown,
         "dispatch",
         Duration::from_secs(1),
-        move || {
+        {
             let nudges = nudges.clone();
-            async move { nudges.wait_dispatch().await }
+            move || {
+                let nudges = nudges.clone();
+                async move { nudges.wait_dispatch().await }
+            }
         },
         move || {
             let control = c.clone();
@@ -61,6 +64,47 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
     spawn(tracker, shutdown, "missed-hooks", Duration::from_secs(300), never, move || {
         let control = c.clone();
         async move { control.look_at_heads(true).await }
+    });
+    let c = control.clone();
+    let nudged = nudges.clone();
+    spawn(
+        tracker,
+        shutdown,
+        "forge-hooks",
+        Duration::from_secs(60),
+        move || {
+            let nudges = nudged.clone();
+            async move { nudges.wait_hooks().await }
+        },
+        move || {
+            let control = c.clone();
+            async move { control.tend_hooks().await }
+        },
+    );
+    let c = control.clone();
+    let nudged = nudges.clone();
+    spawn(
+        tracker,
+        shutdown,
+        "forge-reports",
+        Duration::from_secs(2),
+        move || {
+            let nudges = nudged.clone();
+            async move { nudges.wait_reports().await }
+        },
+        move || {
+            let control = c.clone();
+            async move { control.report().await }
+        },
+    );
+    let c = control.clone();
+    spawn(tracker, shutdown, "missed-deliveries", Duration::from_secs(300), never, move || {
+        let control = c.clone();
+        async move {
+            let asked = control.ask_again().await?;
+            metrics::counter!("seamless_github_redeliveries_total").increment(asked as u64);
+            Ok(())
+        }
     });
     let c = control.clone();
     spawn(tracker, shutdown, "ensure", Duration::from_secs(10), never, move || {
@@ -99,6 +143,7 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
             metrics::gauge!("seamless_stages_queued").set(gauges.queued as f64);
             metrics::gauge!("seamless_stages_in_progress").set(gauges.in_progress as f64);
             metrics::gauge!("seamless_runs_open").set(gauges.open_runs as f64);
+            metrics::gauge!("seamless_github_untold").set(control.forge().await?.untold as f64);
             Ok(())
         }
     });

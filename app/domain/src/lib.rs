@@ -6,6 +6,7 @@ pub mod containers;
 pub mod id;
 pub mod live;
 pub mod outline;
+pub mod paths;
 pub mod plan;
 pub mod problem;
 pub mod protocol;

@@ -139,6 +139,17 @@ pub struct DeployWork {
     pub neighbours: Vec<JobVariable>,
 }
 
+/// What Git logs in with at one host. Short-lived where the host can do that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitLogin {
+    /// For which addresses, such as `https://github.com`.
+    pub site: String,
+    /// Who.
+    pub username: String,
+    /// With what. Never in a log.
+    pub password: String,
+}
+
 /// The work of one stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "work")]
@@ -149,6 +160,9 @@ pub enum Work {
         repository: String,
         /// Ref that holds the commit, such as `refs/heads/main`; a hint.
         reference: String,
+        /// What Git may log in with, where that is needed; for this stage alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login: Option<GitLogin>,
         /// Run afterwards, with caches.
         command: Option<String>,
     },
@@ -279,7 +293,11 @@ impl Job {
             _ => None,
         };
         let within = address.and_then(|address| password_in(address));
-        within.into_iter().chain(registry.and_then(|registry| registry.password.as_deref()))
+        let login = match &self.work {
+            Work::Prepare { login, .. } => login.as_ref().map(|login| login.password.as_str()),
+            _ => None,
+        };
+        within.into_iter().chain(login).chain(registry.and_then(|registry| registry.password.as_deref()))
     }
 }
 

@@ -35,11 +35,25 @@ pub struct Triggers {
     pub pull_request_opened: bool,
     /// A pull request gets new commits.
     pub pull_request_synchronized: bool,
+    /// Only changes of these paths start a run: folders, or patterns with `*`, `**` and `?`; those that begin with `!` are taken
+    /// out again. Empty: every change does.
+    pub paths: Vec<String>,
+    /// Whether new commits of a pull request end its runs of older ones.
+    pub cancel_older: bool,
+    /// Whether pull requests from forks run without asking anybody; without secrets in any case.
+    pub trust_forks: bool,
 }
 
 impl Default for Triggers {
     fn default() -> Self {
-        Self { push: true, pull_request_opened: true, pull_request_synchronized: true }
+        Self {
+            push: true,
+            pull_request_opened: true,
+            pull_request_synchronized: true,
+            paths: Vec::new(),
+            cancel_older: false,
+            trust_forks: false,
+        }
     }
 }
 
@@ -74,6 +88,25 @@ impl Commands {
             StageKind::DeployStaging | StageKind::DeployProduction => &self.start,
         };
         command.as_deref().map(str::trim).filter(|c| !c.is_empty())
+    }
+}
+
+/// What is told on GitHub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Reports {
+    /// A status on each commit: for the run, and for checks, build, staging and production.
+    pub statuses: bool,
+    /// A comment on each pull request with its runs, kept up to date in place.
+    pub comment: bool,
+    /// Deployments to staging and production.
+    pub deployments: bool,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self { statuses: true, comment: false, deployments: true }
     }
 }
 
@@ -216,6 +249,9 @@ pub struct ServiceSettings {
     /// Whether a green pull request is merged by itself (used with GitHub).
     #[serde(default)]
     pub auto_merge: bool,
+    /// What is told on GitHub.
+    #[serde(default)]
+    pub github: Reports,
     /// Variables for commands and the service.
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
@@ -269,6 +305,7 @@ impl ServiceSettings {
             staging: true,
             auto_deploy: false,
             auto_merge: false,
+            github: Reports::default(),
             variables: BTreeMap::new(),
             integration: None,
             environments: Environments::default(),
@@ -310,6 +347,17 @@ impl ServiceSettings {
                 "branch",
                 "give a branch name such as `main`, or leave it out for the repository's default".into(),
             );
+        }
+        for path in &self.triggers.paths {
+            let bare = path.strip_prefix('!').unwrap_or(path);
+            if bare.is_empty() || bare.starts_with('/') || bare.split('/').any(|part| part == "..") {
+                say(
+                    "triggers.paths",
+                    format!(
+                        "{path:?} must be a path inside the repository, such as `services/orders` or `**/*.proto`"
+                    ),
+                );
+            }
         }
         if let Some(path) = &self.health_path
             && !path.starts_with('/')

@@ -209,6 +209,8 @@ pub struct Artifact {
 pub struct PullRequest {
     /// Its number.
     pub number: u64,
+    /// The fork it comes from: its run gets no secrets.
+    pub fork: Option<String>,
 }
 
 /// One run.
@@ -338,6 +340,46 @@ pub struct EnvironmentRow {
     pub production: EnvironmentState,
 }
 
+/// The hook of a service's repository on GitHub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Hook {
+    /// `owner/name`.
+    pub repository: String,
+    /// Its page.
+    pub page: String,
+    /// Where a hook has to send to.
+    pub url: String,
+    /// `right`, `gone` (somebody deleted it), `refused` (it could not be made or looked at) or `none` (Seamless made none).
+    pub state: String,
+    /// Why it is not right, and what helps.
+    pub problem: Option<String>,
+    /// When it was last looked at.
+    pub checked_at: Option<Timestamp>,
+    /// Whether Seamless may make and mend hooks.
+    pub can_mend: bool,
+}
+
+/// What Seamless has with GitHub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Forge {
+    /// Its address.
+    pub site: String,
+    /// As what Seamless acts there: `app` or `token`; it only listens when absent.
+    pub acts_as: Option<String>,
+    /// Requests that are left, as GitHub last said.
+    pub requests_left: Option<i64>,
+    /// When their number starts anew.
+    pub resets_at: Option<Timestamp>,
+    /// Until when nothing is asked, because it was too much.
+    pub waits_until: Option<Timestamp>,
+    /// Runs of which something is still to be told.
+    pub untold: u64,
+    /// The newest trouble with telling.
+    pub problem: Option<String>,
+}
+
 /// A received hook and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -346,17 +388,17 @@ pub struct Delivery {
     pub id: DeliveryId,
     /// The sender's id for it; the same twice is one delivery.
     pub guid: String,
-    /// `git` or `poll`.
+    /// `git`, `github` or `poll`.
     pub source: String,
-    /// `push`, `pull_request_opened`, `pull_request_synchronized`.
+    /// `push`, `pull_request_opened`, `pull_request_synchronized`; from GitHub the name of its event.
     pub event: String,
     /// For which service.
     pub service: Option<ServiceRef>,
-    /// What it said.
+    /// What it said; in lists, only the beginning of a long one, as text.
     pub payload: serde_json::Value,
-    /// `pending`, `accepted` or `ignored`.
+    /// `pending`, `waiting` (for a person to let it run), `accepted` or `ignored`.
     pub verdict: String,
-    /// Why it was ignored.
+    /// Why it waits, was ignored, or what was done instead of a run.
     pub reason: Option<String>,
     /// The run it started.
     pub run: Option<RunId>,
@@ -606,6 +648,8 @@ pub struct ServicePage {
     pub deployments: Vec<Deployment>,
     /// What its next run will use.
     pub means: Means,
+    /// The hook of its repository, where that is on GitHub.
+    pub hook: Option<Hook>,
     /// The server's clock.
     pub now: Timestamp,
     /// Where the overview's live stream goes on from here.

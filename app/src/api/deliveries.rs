@@ -19,6 +19,12 @@ pub async fn deliveries(before: Option<DeliveryId>) -> Answer<Dated<Page<Deliver
     control()?.deliveries(before, 30).await.map(dated).map_err(refuse)
 }
 
+/// Lets a delivery run that waits for somebody to have looked at it.
+#[server(prefix = "/fn", endpoint = "release")]
+pub async fn release(id: DeliveryId) -> Answer<Delivery> {
+    control()?.release(&actor()?, id).await.map_err(refuse)
+}
+
 /// Deals with a delivery once more.
 #[server(prefix = "/fn", endpoint = "replay")]
 pub async fn replay(id: DeliveryId) -> Answer<Delivery> {

@@ -4,7 +4,7 @@
 
 use domain::{
     DeploymentId, EnvironmentName, ServiceId,
-    view::{Containers, Deployment, Detected, Page, Run, Service, ServicePage},
+    view::{Containers, Deployment, Detected, Forge, Hook, Page, Run, Service, ServicePage},
 };
 use leptos::prelude::*;
 
@@ -84,6 +84,18 @@ pub async fn delete_service(id: ServiceId, typed_name: String) -> Answer<()> {
     control()?.delete_service(&actor()?, id).await.map_err(refuse)?;
     leptos_axum::redirect("/");
     Ok(())
+}
+
+/// Makes the hook of a service's repository on GitHub anew.
+#[server(prefix = "/fn", endpoint = "mend_hook")]
+pub async fn mend_hook(service: ServiceId) -> Answer<Hook> {
+    control()?.mend_hook(&actor()?, service).await.map_err(refuse)
+}
+
+/// What Seamless has with GitHub.
+#[server(name = ReadForge, prefix = "/fn", endpoint = "forge")]
+pub async fn forge() -> Answer<Dated<Forge>> {
+    control()?.forge().await.map(dated).map_err(refuse)
 }
 
 /// Stops automatic deploys to production.

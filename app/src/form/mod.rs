@@ -62,6 +62,15 @@ pub struct ServiceForm {
     pub on_opened: Option<String>,
     /// Whether new commits of pull requests start runs.
     pub on_synchronized: Option<String>,
+    /// Only changes of these paths, one on a line.
+    #[serde(default)]
+    pub only_paths: String,
+    /// Ticked when new commits of a pull request end its older runs.
+    #[serde(default)]
+    pub cancel_older: Option<String>,
+    /// Ticked when pull requests from forks run without asking.
+    #[serde(default)]
+    pub trust_forks: Option<String>,
     /// `NAME=value` lines.
     pub variables: String,
     /// `NAME=value` lines of secrets; six stars keep what is stored.
@@ -118,6 +127,9 @@ impl ServiceForm {
             on_push: tick(settings.triggers.push),
             on_opened: tick(settings.triggers.pull_request_opened),
             on_synchronized: tick(settings.triggers.pull_request_synchronized),
+            only_paths: settings.triggers.paths.join("\n"),
+            cancel_older: tick(settings.triggers.cancel_older),
+            trust_forks: tick(settings.triggers.trust_forks),
             variables: variables::plain_lines(&settings.variables),
             secrets: variables::secret_lines(&settings.variables),
             staging_variables: variables::plain_lines(&e.staging.variables),
@@ -182,6 +194,15 @@ impl ServiceForm {
                 push: self.on_push.is_some(),
                 pull_request_opened: self.on_opened.is_some(),
                 pull_request_synchronized: self.on_synchronized.is_some(),
+                paths: self
+                    .only_paths
+                    .lines()
+                    .map(str::trim)
+                    .filter(|l| !l.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+                cancel_older: self.cancel_older.is_some(),
+                trust_forks: self.trust_forks.is_some(),
             },
             commands: Commands {
                 prepare: filled(self.prepare),
@@ -264,6 +285,9 @@ mod tests {
         };
         s.stage_timeout_s = 90;
         s.triggers.pull_request_opened = false;
+        s.triggers.paths = vec!["services/orders".into(), "!**/*.md".into()];
+        s.triggers.cancel_older = true;
+        s.triggers.trust_forks = true;
         s.variables.insert("GREETING".into(), Variable::Plain("two\nlines".into()));
         let kept = Variable::Secret(SecretVariable { value: None, secret: true });
         s.variables.insert("KEY".into(), kept.clone());

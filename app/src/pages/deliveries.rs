@@ -9,7 +9,7 @@ use leptos_router::hooks::use_query_map;
 
 use super::refusal;
 use crate::{
-    api::{self, Dated, Replay},
+    api::{self, Dated, Release, Replay},
     components::{Clock, Failure, Hint, Icon, Loading, Refused, Sha, Top, When},
     live::{Fresh, REGION},
 };
@@ -43,6 +43,7 @@ fn List(page: Dated<Page<Delivery>>) -> impl IntoView {
     view! {
         <div class="well"><h1>"What hooks said"</h1><span class="sub">"Every push that was told to Seamless, and what became of it"</span></div>
         <Refused error={refusal::<Replay>()}/>
+        <Refused error={refusal::<Release>()}/>
         {if none {
             view! {
                 <Hint title="No delivery yet.">
@@ -59,18 +60,32 @@ fn List(page: Dated<Page<Delivery>>) -> impl IntoView {
 }
 
 /// What an event is called.
-fn event_name(event: &str) -> &str {
-    match event {
-        "push" => "Push",
-        "pull_request_opened" => "Pull request opened",
-        "pull_request_synchronized" => "Pull request updated",
-        other => other,
+fn event_name(event: &str, payload: &serde_json::Value) -> String {
+    let action = payload.get("action").and_then(|a| a.as_str()).unwrap_or_default();
+    match (event, action) {
+        ("push", _) => "Push".into(),
+        ("pull_request_opened", _) => "Pull request opened".into(),
+        ("pull_request_synchronized", _) | ("pull_request", "synchronize") => "Pull request updated".into(),
+        (other, action) => {
+            let mut words = other.replace('_', " ");
+            if let Some(first) = words.get_mut(..1) {
+                first.make_ascii_uppercase();
+            }
+            [words.as_str(), &action.replace('_', " ")].join(" ").trim_end().to_owned()
+        }
     }
+}
+
+/// The pull request a payload speaks of.
+fn number_of(payload: &serde_json::Value) -> Option<u64> {
+    let number = payload.get("pull_request")?;
+    number.as_u64().or_else(|| number.get("number")?.as_u64())
 }
 
 /// The commit a payload speaks of, by any of the names it may have.
 fn commit_of(payload: &serde_json::Value) -> Option<domain::view::Commit> {
-    let sha = ["after", "sha", "commit", "new"].iter().find_map(|key| payload.get(key)?.as_str())?;
+    let named = |path: &&str| payload.pointer(path)?.as_str();
+    let sha = ["/pull_request/head/sha", "/after", "/sha", "/commit", "/new"].iter().find_map(named)?;
     let looks = sha.len() == 40 && sha.chars().all(|c| c.is_ascii_hexdigit());
     looks.then(|| domain::view::Commit { sha: sha.to_owned(), ..Default::default() })
 }
@@ -80,10 +95,12 @@ fn Row(delivery: Delivery) -> impl IntoView {
     let (class, icon, word) = match delivery.verdict.as_str() {
         "accepted" => ("st ok", "check", "Accepted"),
         "ignored" => ("st", "skip", "Ignored"),
+        "waiting" => ("st wait", "pause", "Waits for you"),
         _ => ("st wait", "clock", "Pending"),
     };
     let from = match delivery.source.as_str() {
         "git" => "from its Git hook",
+        "github" => "from GitHub",
         "poll" => "noticed by comparing branches",
         _ => "from a hook",
     };
@@ -95,13 +112,20 @@ fn Row(delivery: Delivery) -> impl IntoView {
                 <span class=class><Icon name=icon/>{word}</span>
                 <span>
                     <b>{delivery.service.as_ref().map_or("No service".to_owned(), |s| s.name.clone())}</b>" · "
-                    {event_name(&delivery.event).to_owned()}" "
+                    {event_name(&delivery.event, &delivery.payload)}
+                    {number_of(&delivery.payload).map(|n| format!(" #{n}"))}" "
                     {commit_of(&delivery.payload).map(|commit| view! { <Sha commit/> })}
                     {delivery.reason.clone().map(|r| view! { <div class="sub">{r}</div> })}
                     <div class="dim small">{from}" · "<When at=delivery.received_at/></div>
                 </span>
                 <span class="row right">
                     {delivery.run.map(|run| view! { <a class="btn quiet" href=format!("/runs/{run}")>"Open its run"</a> })}
+                    {(delivery.verdict == "waiting").then(|| view! {
+                        <form method="post" action=Release::PATH>
+                            <input type="hidden" name="id" value=id.clone()/>
+                            <button class="btn primary"><Icon name="check"/>"Let it run"</button>
+                        </form>
+                    })}
                     <form method="post" action=Replay::PATH>
                         <input type="hidden" name="id" value=id/>
                         <button class="btn quiet"><Icon name="again"/>"Replay"</button>
@@ -110,7 +134,10 @@ fn Row(delivery: Delivery) -> impl IntoView {
             </div>
             <details>
                 <summary>"Payload"</summary>
-                <p class="dim small">"Delivery "<code>{delivery.guid.clone()}</code></p>
+                <p class="dim small">
+                    "Delivery "<code>{delivery.guid.clone()}</code>
+                    {delivery.payload.get("begins").map(|_| view! { ", of which this is the beginning; the whole is at "<code>{format!("/api/v1/deliveries/{}", delivery.id)}</code> })}
+                </p>
                 <pre class="code" tabindex="0"><code>{payload}</code></pre>
             </details>
         </li>

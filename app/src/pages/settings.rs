@@ -2,7 +2,7 @@
 //!
 //! Refuses to change the server's own settings; those come from the environment and are read once.
 
-use domain::view::{Containers, Daemon, SessionView};
+use domain::view::{Containers, Daemon, Forge, SessionView};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
@@ -19,6 +19,7 @@ use crate::{
 pub fn SettingsPage() -> impl IntoView {
     let sessions = Resource::new(|| (), |()| api::sessions());
     let here = Resource::new(|| (), |()| api::containers());
+    let forge = Resource::new(|| (), |()| api::forge());
     view! {
         <Title text="Settings"/>
         <Top>"Settings"</Top>
@@ -44,6 +45,17 @@ pub fn SettingsPage() -> impl IntoView {
                     {move || Suspend::new(async move {
                         match here.await {
                             Ok(here) => view! { <Boxes here/> }.into_any(),
+                            Err(error) => view! { <Failure error/> }.into_any(),
+                        }
+                    })}
+                </Suspense>
+            </section>
+            <section class="card panel">
+                <h2>"GitHub"</h2>
+                <Suspense fallback=Loading>
+                    {move || Suspend::new(async move {
+                        match forge.await {
+                            Ok(forge) => view! { <GitHub forge/> }.into_any(),
                             Err(error) => view! { <Failure error/> }.into_any(),
                         }
                     })}
@@ -90,6 +102,40 @@ fn Boxes(here: Containers) -> impl IntoView {
     view! {
         <div class="boxes">{daemon}</div>
         <dl><dt>"Images"</dt><dd>{registry}</dd></dl>
+    }
+    .into_any()
+}
+
+/// As whom Seamless acts on GitHub, and how that goes.
+#[component]
+fn GitHub(forge: Dated<Forge>) -> impl IntoView {
+    Clock::provide(forge.now);
+    let forge = forge.value;
+    let who = match forge.acts_as.as_deref() {
+        Some(who) => view! {
+            <p class="st ok"><Icon name="check"/><span>{if who == "app" { "Acts as an app" } else { "Acts with a token" }}</span></p>
+            <p class="sub">"At "<code>{forge.site}</code>". Hooks are made and mended, and GitHub is told how runs go."</p>
+        }
+        .into_any(),
+        None => view! {
+            <p class="st"><Icon name="skip"/><span>"Only listens"</span></p>
+            <p class="sub">"To "<code>{forge.site}</code>". With "<code>"GITHUB_APP_ID"</code>" and its key, or "<code>"GITHUB_TOKEN"</code>", Seamless makes hooks, reads private repositories and tells how runs go."</p>
+        }
+        .into_any(),
+    };
+    let left = forge.requests_left.map(|left| {
+        let resets = forge.resets_at.map(|at| view! { ", counted anew in "<Until at/> });
+        view! { <dt>"Requests left"</dt><dd class="num">{left}{resets}</dd> }
+    });
+    let waits = forge
+        .waits_until
+        .map(|at| view! { <dt>"Its limit is reached"</dt><dd>"asked again in "<Until at/></dd> });
+    let untold =
+        (forge.untold > 0).then(|| view! { <dt>"Still to be told"</dt><dd class="num">{forge.untold}</dd> });
+    let problem = forge.problem.map(|why| view! { <dt>"Trouble"</dt><dd>{why}</dd> });
+    view! {
+        <div class="boxes">{who}</div>
+        <dl>{left}{waits}{untold}{problem}</dl>
     }
     .into_any()
 }

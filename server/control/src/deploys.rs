@@ -163,6 +163,7 @@ impl Control {
                     },
                     branch: row.branch.clone(),
                     pull_request: None,
+                    fork: None,
                     cause,
                     requested_by: Some(actor.name.clone()),
                     plan,

@@ -8,8 +8,8 @@ use domain::{
     containers::ContainerSettings,
     plan::{LaunchPlan, Plan},
     protocol::{
-        ComposeWork, Container, DeployWork, ImageWork, Job, JobVariable, Launch, Registry, ToolchainImage,
-        Work,
+        ComposeWork, Container, DeployWork, GitLogin, ImageWork, Job, JobVariable, Launch, Registry,
+        ToolchainImage, Work,
     },
     service::{Integration, ServiceSettings},
 };
@@ -47,7 +47,8 @@ impl Control {
         let command = planned.command.clone();
         let work = match kind {
             StageKind::Prepare => Work::Prepare {
-                repository: service.repository.clone(),
+                repository: self.ports.forge.address(&service.repository),
+                login: self.git_login(&service.repository).await,
                 reference: match run.pull_request {
                     Some(number) => format!("refs/pull/{number}/head"),
                     None => format!("refs/heads/{}", run.branch),
@@ -107,7 +108,11 @@ impl Control {
             commit: run.commit_sha.clone(),
             context: settings.context.clone(),
             timeout_s: planned.timeout_s,
-            variables: variables::open(&self.sealer, &settings, kind.environment())?,
+            variables: variables::open(&self.sealer, &settings, kind.environment())?
+                .into_iter()
+                // What strangers propose runs without secrets.
+                .filter(|variable| run.fork.is_none() || !variable.secret)
+                .collect(),
             toolchain: settings
                 .image
                 .clone()
@@ -115,6 +120,24 @@ impl Control {
             log: self.setup.log,
             work,
         })
+    }
+
+    /// What Git may log in with at a repository's host; nothing where nobody can say.
+    async fn git_login(&self, repository: &str) -> Option<GitLogin> {
+        let forge = &self.ports.forge;
+        let name = forge.full_name(repository).filter(|_| forge.acts_as().is_some())?;
+        match forge.login(&name).await {
+            Ok(login) => Some(GitLogin {
+                site: login.site,
+                username: login.username,
+                password: login.password.expose_secret().to_owned(),
+            }),
+            Err(error) => {
+                // It may be readable by anybody; if it is not, Git says so in the stage's log.
+                tracing::warn!(repository = name, %error, "no password for Git");
+                None
+            }
+        }
     }
 
     fn launch(

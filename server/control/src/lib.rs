@@ -7,17 +7,21 @@ pub mod deploys;
 pub mod detect;
 pub mod engine;
 pub mod error;
+pub mod forge;
+mod hooks;
 pub mod inbox;
 pub mod ingest;
 mod jobs;
 pub mod live;
 pub mod logs;
 mod masks;
+mod missed;
 pub mod nudge;
 pub mod pages;
 pub mod pipelines;
 pub mod ports;
 pub mod readiness;
+mod report;
 mod retention;
 pub mod runner;
 pub mod runs;
@@ -40,6 +44,7 @@ pub use error::{Error, Result};
 pub use runs::Rerun;
 
 use crate::{
+    forge::Forge,
     nudge::Nudge,
     ports::{Git, Host, Launcher},
     seal::Sealer,
@@ -94,6 +99,8 @@ pub struct Ports {
     pub git: Arc<dyn Git>,
     /// Knows what runs here.
     pub host: Arc<dyn Host>,
+    /// Where repositories are developed.
+    pub forge: Arc<dyn Forge>,
 }
 
 /// What the binary was told, as far as use cases need it.
@@ -107,6 +114,10 @@ pub struct Setup {
     pub registry: Option<ImageRegistry>,
     /// What holds for the logs of stages.
     pub log: domain::protocol::LogRules,
+    /// How browsers and GitHub reach this server, without a slash at the end.
+    pub url: String,
+    /// With what a forge signs all its hooks, beside the keys of their own that hooks have.
+    pub forge_secret: Option<SecretString>,
 }
 
 /// Where images are kept.
@@ -138,6 +149,10 @@ pub struct Inner {
     pub(crate) ahead: Mutex<std::collections::HashMap<(String, String, String), u32>>,
     /// Whether the daemon answers, as it was a moment ago.
     pub(crate) daemon: targets::Brief<domain::view::Daemon>,
+    /// Deliveries on their way into the database.
+    pub(crate) arrivals: inbox::Arrivals,
+    /// Keys of hooks, as they were a moment ago.
+    pub(crate) keys: inbox::Keys,
     /// Turns to look through a whole log.
     pub(crate) scans: tokio::sync::Semaphore,
     /// Who takes deliveries in: within a process one after the other, so that who asks for it finds them taken in.
@@ -182,6 +197,8 @@ impl Control {
             launching: Mutex::default(),
             ahead: Mutex::default(),
             daemon: targets::Brief::default(),
+            arrivals: inbox::Arrivals::default(),
+            keys: inbox::Keys::default(),
             scans: tokio::sync::Semaphore::new(logs::SCANS),
             intake: tokio::sync::Mutex::default(),
             ingest,

@@ -17,6 +17,8 @@ pub struct Nudge(Arc<Inner>);
 struct Inner {
     intake: Notify,
     dispatch: Notify,
+    hooks: Notify,
+    reports: Notify,
     all: watch::Sender<u64>,
     runs: Mutex<HashMap<RunId, watch::Sender<u64>>>,
 }
@@ -32,9 +34,15 @@ impl Nudge {
         self.0.dispatch.notify_one();
     }
 
+    /// Services came, went or moved: their repositories' hooks may have to follow.
+    pub fn hooks(&self) {
+        self.0.hooks.notify_one();
+    }
+
     /// Something about a run changed that the overview shows too.
     pub fn changed(&self, run: Option<RunId>) {
         self.0.all.send_modify(|n| *n += 1);
+        self.0.reports.notify_one();
         if let Some(run) = run {
             self.lines(run);
         }
@@ -56,6 +64,16 @@ impl Nudge {
     /// Resolves at the next [`Nudge::dispatch`].
     pub async fn wait_dispatch(&self) {
         self.0.dispatch.notified().await;
+    }
+
+    /// Resolves at the next [`Nudge::hooks`].
+    pub async fn wait_hooks(&self) {
+        self.0.hooks.notified().await;
+    }
+
+    /// Resolves at the next [`Nudge::changed`].
+    pub async fn wait_reports(&self) {
+        self.0.reports.notified().await;
     }
 
     /// Follows one run, or everything.

@@ -213,8 +213,10 @@ impl Control {
         let settings = &service.settings;
         let plan = Plan::make(settings, Trigger::Manual, None);
         let means = self.means(settings, plan.launch.map(|l| l.target)).await;
+        let hook = self.hook_of(service.id).await?;
         Ok(ServicePage {
             service,
+            hook,
             means,
             environments,
             runs,

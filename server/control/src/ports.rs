@@ -93,6 +93,15 @@ pub enum GitError {
     },
 }
 
+/// What is new in a commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Its whole message.
+    pub message: String,
+    /// Paths of the files that differ.
+    pub paths: Vec<String>,
+}
+
 /// Reads repositories and puts hooks into local ones.
 #[async_trait]
 pub trait Git: Send + Sync {
@@ -124,6 +133,18 @@ pub trait Git: Send + Sync {
         commit: &str,
         paths: &[String],
     ) -> Result<BTreeMap<String, String>, GitError>;
+    /// What a commit brings to what was there before: for a pull request (`three_dots`) since it left its base. `reference` is
+    /// where the commit is found.
+    async fn change(
+        &self,
+        repository: &str,
+        reference: &str,
+        from: &str,
+        to: &str,
+        three_dots: bool,
+    ) -> Result<Change, GitError>;
+    /// Whether `to` has `from` in its history.
+    async fn precedes(&self, repository: &str, from: &str, to: &str) -> Result<bool, GitError>;
     /// Puts a shell command into the repository's post-receive hook between our own marks. False when the repository is no
     /// local bare one that we may write to.
     async fn install_hook(&self, repository: &str, line: &str) -> Result<bool, GitError>;

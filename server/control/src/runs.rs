@@ -35,6 +35,8 @@ pub(crate) struct NewRun<'a> {
     pub commit: Commit,
     pub branch: String,
     pub pull_request: Option<u64>,
+    /// The fork it comes from.
+    pub fork: Option<String>,
     /// Makes it unique together with service, trigger and commit.
     pub cause: String,
     pub requested_by: Option<String>,
@@ -74,6 +76,7 @@ impl Control {
             commit_message: new.commit.message,
             commit_author: new.commit.author,
             pull_request: new.pull_request.map(|n| n as i64),
+            fork: new.fork,
             plan: serde_json::to_string(&new.plan)?,
             cause: new.cause,
             artifact: new.artifact.as_ref().map(|a| a.0.clone()),
@@ -222,6 +225,7 @@ impl Control {
                     commit: found,
                     branch: on,
                     pull_request: None,
+                    fork: None,
                     cause,
                     requested_by: Some(actor.name.clone()),
                     plan,
@@ -239,6 +243,18 @@ impl Control {
 
     /// Repeats a run as a new one.
     pub async fn rerun(&self, actor: &Actor, id: RunId, from: Rerun) -> Result<Run> {
+        let cause = format!("rerun:{}", self.new_id::<RunId>()?);
+        self.rerun_for(actor, id, from, cause).await
+    }
+
+    /// Repeats a run for a cause, which makes the new one unique.
+    pub(crate) async fn rerun_for(
+        &self,
+        actor: &Actor,
+        id: RunId,
+        from: Rerun,
+        cause: String,
+    ) -> Result<Run> {
         let old = self.run(id).await?;
         if !old.status.is_terminal() {
             return Err(Error::Conflict(format!(
@@ -284,7 +300,6 @@ impl Control {
                 "the artifact of this rollback is gone; choose another deployment".into(),
             ));
         }
-        let cause = format!("rerun:{}", self.new_id::<RunId>()?);
         let tx = self.store.begin().await?;
         let new = self
             .insert_run(
@@ -294,6 +309,7 @@ impl Control {
                     trigger: if old.trigger == Trigger::Push { Trigger::Manual } else { old.trigger },
                     commit: old.commit,
                     branch: old.branch,
+                    fork: old.pull_request.as_ref().and_then(|p| p.fork.clone()),
                     pull_request: old.pull_request.map(|p| p.number),
                     cause,
                     requested_by: Some(actor.name.clone()),

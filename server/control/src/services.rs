@@ -106,6 +106,8 @@ impl Control {
         services::insert(&tx, row.clone()).await?;
         self.tell(&tx, &row, "service_created", json!({ "by": actor.name, "name": row.name })).await?;
         tx.commit().await?;
+        self.forget_keys();
+        self.nudge.hooks();
         self.nudge.changed(None);
         rows::service(row)
     }
@@ -156,6 +158,8 @@ impl Control {
         }
         self.tell(&tx, &row, "service_updated", json!({ "by": actor.name })).await?;
         tx.commit().await?;
+        self.forget_keys();
+        self.nudge.hooks();
         self.nudge.changed(None);
         rows::service(row)
     }
@@ -185,6 +189,8 @@ impl Control {
         services::delete(&tx, &row.id).await?;
         self.tell(&tx, &row, "service_deleted", json!({ "by": actor.name, "name": row.name })).await?;
         tx.commit().await?;
+        self.forget_keys();
+        self.nudge.hooks();
         self.nudge.changed(None);
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::{
 use async_trait::async_trait;
 use control::{
     Actor, Control, Error, Ports, Setup,
-    ports::{Attempt, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError},
+    ports::{Attempt, Change, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError},
     seal::Sealer,
     store::{Store, services},
 };
@@ -117,6 +117,12 @@ impl Git for Script {
     async fn read(&self, _: &str, _: &str, _: &[String]) -> Result<BTreeMap<String, String>, GitError> {
         no_repository()
     }
+    async fn change(&self, _: &str, _: &str, _: &str, _: &str, _: bool) -> Result<Change, GitError> {
+        no_repository()
+    }
+    async fn precedes(&self, _: &str, _: &str, _: &str) -> Result<bool, GitError> {
+        no_repository()
+    }
     async fn install_hook(&self, _: &str, _: &str) -> Result<bool, GitError> {
         no_repository()
     }
@@ -186,9 +192,11 @@ impl Story {
 
     async fn control(&self, key: &str) -> Control {
         let (launcher, git, host) = (self.script.clone(), self.script.clone(), self.script.clone());
+        let url: url::Url = "https://github.com".parse().unwrap();
+        let forge = Arc::new(github::GitHub::new(github::Place { api: url.clone(), url }, None));
         let key = SecretString::from(key.to_owned());
         let store = Store::open(&self.url).await.unwrap();
-        Control::new(store, &key, Ports { launcher, git, host }, Setup::default())
+        Control::new(store, &key, Ports { launcher, git, host, forge }, Setup::default())
     }
 
     /// What ran: the newest has the greatest number and is live.

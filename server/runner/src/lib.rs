@@ -28,6 +28,6 @@ mod work;
 pub use context::TOOLCHAINS;
 pub use ending::{Cause, Ending};
 pub use entry::run;
-pub use git::{GitError, address, without_password};
+pub use git::{GitError, address, login_settings, without_password};
 pub use sink::LogSink;
 pub use target::{Started, Stop, Target, TargetError};

@@ -1,6 +1,6 @@
 //! What each kind of stage does.
 
-use domain::protocol::{DeployWork, ImageWork, Outputs, Work};
+use domain::protocol::{DeployWork, GitLogin, ImageWork, Outputs, Work};
 
 use crate::{
     artifact::{self, ArtifactError},
@@ -20,8 +20,8 @@ pub(crate) async fn perform(
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
     match &stage.job.work {
-        Work::Prepare { repository, reference, command } => {
-            prepare(stage, repository, reference, command.as_deref(), outputs).await
+        Work::Prepare { repository, reference, login, command } => {
+            prepare(stage, repository, reference, login.as_ref(), command.as_deref(), outputs).await
         }
         Work::Command { command } => in_workspace(stage, command).await,
         Work::Build { command, bundle, image } => {
@@ -44,11 +44,12 @@ async fn prepare(
     stage: &Context,
     repository: &str,
     reference: &str,
+    login: Option<&GitLogin>,
     command: Option<&str>,
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
     let (job, log) = (&stage.job, &stage.log);
-    let git = Git { data: &stage.data, cookie: stage.tree.cookie(), ending: &stage.ending, log };
+    let git = Git { data: &stage.data, cookie: stage.tree.cookie(), ending: &stage.ending, log, login };
     let named = git::without_password(repository);
     let reason = |error: git::GitError| error.reason(&named, &job.commit);
     let (mirror, commit) = git.ensure(repository, reference, &job.commit).await.map_err(reason)?;

@@ -22,12 +22,11 @@ pub async fn main(data: &Path, service: ServiceId) {
             continue;
         };
         let hook = GitHook {
-            event: "push".into(),
             reference: reference.into(),
             before: before.into(),
             after: after.into(),
             by: std::env::var("USER").ok().filter(|u| !u.is_empty()),
-            pull_request: None,
+            ..GitHook::default()
         };
         let guid = match guid() {
             Ok(guid) => guid,

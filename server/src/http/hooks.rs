@@ -18,7 +18,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use super::{
-    App,
+    App, github,
     problem::{Body, Path, Refusal, parse},
 };
 
@@ -84,6 +84,9 @@ pub fn router() -> Router<App> {
         .route("/git/{service}", post(git))
         .route("/inbox", post(inbox))
         .layer(DefaultBodyLimit::max(1024 * 1024))
+        .merge(
+            Router::new().route("/github", post(github::hook)).layer(DefaultBodyLimit::max(github::LARGEST)),
+        )
 }
 
 #[derive(Deserialize)]

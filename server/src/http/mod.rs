@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod auth;
+pub mod github;
 pub mod hooks;
 pub mod live;
 mod ops;

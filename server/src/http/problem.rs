@@ -29,6 +29,11 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who is asking?", detail)
     }
 
+    /// A body that cannot be used as it is.
+    pub fn unreadable(status: StatusCode, detail: &str) -> Self {
+        Self::new(status, "unreadable", "The body could not be read", detail)
+    }
+
     /// No such address.
     pub fn no_such_path() -> Self {
         Self::new(

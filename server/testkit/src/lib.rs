@@ -11,6 +11,7 @@ mod api;
 pub mod docker;
 mod far_daemon;
 mod git;
+pub mod github;
 mod hook;
 mod live;
 mod own_daemon;

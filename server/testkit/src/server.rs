@@ -36,11 +36,13 @@ pub struct Options {
     pub docker: Option<String>,
     /// Runners do nothing: the test speaks for them, see [`Server::credentials`].
     pub by_hand: bool,
+    /// More of its environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { store: Store::Sqlite, slots: 4, docker: None, by_hand: false }
+        Self { store: Store::Sqlite, slots: 4, docker: None, by_hand: false, environment: Vec::new() }
     }
 }
 
@@ -55,6 +57,7 @@ pub struct Server {
     slots: usize,
     docker: Option<String>,
     by_hand: bool,
+    environment: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
@@ -73,9 +76,19 @@ impl Server {
         let port = free_port();
         let database = (options.store == Store::Postgres).then(postgres::fresh_database);
         let api = Api::new(&format!("http://127.0.0.1:{port}"), "");
-        let Options { slots, docker, by_hand, .. } = options;
-        let binary = binary.into();
-        let mut server = Self { api, binary, folder, port, database, slots, docker, by_hand, child: None };
+        let Options { slots, docker, by_hand, environment, .. } = options;
+        let mut server = Self {
+            api,
+            binary: binary.into(),
+            folder,
+            port,
+            database,
+            slots,
+            docker,
+            by_hand,
+            environment,
+            child: None,
+        };
         server.restart().await;
         let token = server.command(&["token", "create", "--name", "tests"]).output().unwrap();
         let said = String::from_utf8(token.stdout).unwrap();
@@ -142,6 +155,7 @@ impl Server {
             .env("DOCKER_HOST", self.docker.as_deref().unwrap_or("unix:///nonexistent/docker.sock"))
             // So that a page fault in a test leaves the line where it was.
             .env("RUST_BACKTRACE", "1");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(database) = &self.database {
             command.env("DATABASE_URL", database);
         }
@@ -203,6 +217,18 @@ impl Server {
         let url = self.database();
         let read_only = if url.starts_with("sqlite:") { "?mode=ro" } else { "" };
         rows::number(&format!("{url}{read_only}"), sql).await
+    }
+
+    /// Holds the database's write lock, as a process that hangs would, until what is answered goes (SQLite alone).
+    pub async fn hold_database(&self) -> sea_orm::DatabaseTransaction {
+        assert!(self.database.is_none(), "only SQLite has one lock for all");
+        let file = format!("sqlite:{}", self.data().join("seamless.db").display());
+        let database = sea_orm::Database::connect(file).await.unwrap();
+        let immediate = sea_orm::TransactionOptions {
+            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        sea_orm::TransactionTrait::begin_with_options(&database, immediate).await.unwrap()
     }
 
     fn log_file(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use testkit::Server;
 use crate::SEAMLESS;
 
 /// Every call of the contract.
-const PROMISED: [&str; 27] = [
+const PROMISED: [&str; 32] = [
     "get /pipelines",
     "post /pipelines",
     "patch /pipelines/{id}",
@@ -34,7 +34,12 @@ const PROMISED: [&str; 27] = [
     "post /services/{id}/hold",
     "delete /services/{id}/hold",
     "get /deliveries",
+    "get /deliveries/{id}",
     "post /deliveries/{id}/replay",
+    "post /deliveries/{id}/release",
+    "get /github",
+    "get /services/{id}/hook",
+    "post /services/{id}/hook",
     "get /events",
 ];
 

@@ -9,6 +9,7 @@ mod contract;
 mod database;
 mod deliveries;
 mod errors;
+mod github;
 mod ingest;
 mod live;
 mod logs;

@@ -50,14 +50,12 @@ fn Cause(run: Run) -> impl IntoView {
     let by = run.requested_by.clone();
     let author = if commit.author.is_empty() { "Somebody".to_owned() } else { commit.author.clone() };
     let number = run.pull_request.as_ref().map(|p| format!("#{}", p.number)).unwrap_or_default();
+    let fork = run.pull_request.as_ref().and_then(|p| p.fork.as_ref());
+    let from = fork.map(|fork| format!(" from {fork}, without secrets")).unwrap_or_default();
     let (who, verb, rest) = match run.trigger {
         Trigger::Push => (author, "pushed", format!("to {}", run.branch)),
-        Trigger::PullRequestOpened => {
-            (author, "proposed", format!("in pull request {number} from {}", run.branch))
-        }
-        Trigger::PullRequestSynchronized => {
-            (author, "added", format!("to pull request {number} from {}", run.branch))
-        }
+        Trigger::PullRequestOpened => (author, "proposed", format!("in pull request {number}{from}")),
+        Trigger::PullRequestSynchronized => (author, "added", format!("to pull request {number}{from}")),
         Trigger::Manual => (by.unwrap_or(author), "started", format!("of {}", run.branch)),
         Trigger::Rollback => (by.unwrap_or(author), "went back to", String::new()),
     };

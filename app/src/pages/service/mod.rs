@@ -5,6 +5,7 @@
 mod deployments;
 pub mod form;
 mod hold;
+mod hook;
 mod settings;
 
 use domain::{ServiceId, view};
@@ -45,7 +46,7 @@ pub fn ServicePage() -> impl IntoView {
 
 #[component]
 fn Whole(page: view::ServicePage) -> impl IntoView {
-    let view::ServicePage { service, environments, runs, deployments, means, now, cursor } = page;
+    let view::ServicePage { service, environments, runs, deployments, means, hook, now, cursor } = page;
     Clock::provide(now);
     provide_context(Host(host()));
     let mine = service.id;
@@ -63,8 +64,11 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
     let about =
         [service.runtime.clone(), Some(service.settings.repository.clone()), service.settings.branch.clone()];
     let about: Vec<String> = about.into_iter().flatten().collect();
-    let notices =
-        if service.notices == "hook" { "told by a Git hook" } else { "noticed by comparing branches" };
+    let notices = match service.notices.as_str() {
+        "hook" if hook.is_some() => "told by GitHub",
+        "hook" => "told by a Git hook",
+        _ => "noticed by comparing branches",
+    };
     let settings = format!("/services/{}/settings", service.id);
     let all = format!("/runs?service={}", service.id);
     let held = service.hold.as_ref().map(|h| h.by.clone());
@@ -107,6 +111,7 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
                 <Refused error={refusal::<StartRun>()}/>
             </div>
         </header>
+        <hook::HookPanel service=mine hook/>
         <hold::HoldPanel service/>
         <div class="places">{boxes}</div>
         <section class="block" aria-label="Runs">

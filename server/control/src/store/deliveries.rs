@@ -6,11 +6,15 @@ use domain::{
 };
 use entity::delivery;
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*,
-    sea_query::OnConflict,
+    ActiveValue::Set, ConnectionTrait, EntityTrait, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    prelude::*, sea_query::OnConflict,
 };
+use serde_json::json;
 
 use crate::error::{Error, Result};
+
+/// Lists show this much of a payload, in characters.
+const SHOWN: usize = 32 * 1024;
 
 /// Stores a delivery; false when its GUID is known.
 pub async fn insert<C: ConnectionTrait>(db: &C, row: delivery::Model) -> Result<bool> {
@@ -25,12 +29,15 @@ pub async fn insert<C: ConnectionTrait>(db: &C, row: delivery::Model) -> Result<
     }
 }
 
-/// Undone deliveries, oldest first.
-pub async fn pending<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<delivery::Model>> {
+/// Undone deliveries, oldest first, and for which service each is: their payloads may be large.
+pub async fn pending<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<(String, Option<String>)>> {
     Ok(delivery::Entity::find()
+        .select_only()
+        .columns([delivery::Column::Id, delivery::Column::ServiceId])
         .filter(delivery::Column::Verdict.eq("pending"))
         .order_by_asc(delivery::Column::Id)
         .limit(limit)
+        .into_tuple()
         .all(db)
         .await?)
 }
@@ -75,17 +82,54 @@ pub async fn settle<C: ConnectionTrait>(
     Ok(())
 }
 
-/// Newest first.
+/// Says for which service a delivery is.
+pub async fn concern<C: ConnectionTrait>(db: &C, id: &str, service: &str) -> Result<()> {
+    delivery::Entity::update_many()
+        .col_expr(delivery::Column::ServiceId, Expr::value(Some(service)))
+        .filter(delivery::Column::Id.eq(id))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Lets a delivery run that waits; false when it does not wait.
+pub async fn release<C: ConnectionTrait>(db: &C, id: DeliveryId, by: &str) -> Result<bool> {
+    let done = delivery::Entity::update_many()
+        .col_expr(delivery::Column::Verdict, Expr::value("pending"))
+        .col_expr(delivery::Column::ReleasedBy, Expr::value(Some(by)))
+        .filter(delivery::Column::Id.eq(id.to_string()))
+        .filter(delivery::Column::Verdict.eq("waiting"))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Those of a service that wait for a person.
+pub async fn waiting<C: ConnectionTrait>(db: &C, service: &str) -> Result<Vec<delivery::Model>> {
+    Ok(delivery::Entity::find()
+        .filter(delivery::Column::Verdict.eq("waiting"))
+        .filter(delivery::Column::ServiceId.eq(service))
+        .all(db)
+        .await?)
+}
+
+/// Newest first, of each payload only the beginning.
 pub async fn list<C: ConnectionTrait>(
     db: &C,
     before: Option<DeliveryId>,
     limit: u64,
 ) -> Result<Vec<delivery::Model>> {
-    let mut query = delivery::Entity::find().order_by_desc(delivery::Column::Id).limit(limit);
+    let columns = delivery::Column::iter().filter(|c| !matches!(c, delivery::Column::Payload));
+    let mut query = delivery::Entity::find()
+        .select_only()
+        .columns(columns)
+        .column_as(Expr::cust(format!("substr(payload, 1, {})", SHOWN + 1)), "payload")
+        .order_by_desc(delivery::Column::Id)
+        .limit(limit);
     if let Some(before) = before {
         query = query.filter(delivery::Column::Id.lt(before.to_string()));
     }
-    Ok(query.all(db).await?)
+    Ok(query.into_model::<delivery::Model>().all(db).await?)
 }
 
 /// As API and pages show it.
@@ -96,7 +140,9 @@ pub fn view(row: delivery::Model, service: Option<ServiceRef>) -> Result<Deliver
         source: row.source,
         event: row.event,
         service,
-        payload: serde_json::from_str(&row.payload)?,
+        // A payload whose end was left out is no JSON any more; one that came broken never was.
+        payload: serde_json::from_str(&row.payload)
+            .unwrap_or_else(|_| json!({ "begins": row.payload.chars().take(SHOWN).collect::<String>() })),
         verdict: row.verdict,
         reason: row.reason,
         run: row.run_id.map(|r| r.parse()).transpose()?,
@@ -125,6 +171,7 @@ mod tests {
                 verdict: "pending".into(),
                 reason: None,
                 run_id: None,
+                released_by: None,
                 received_at: 1,
                 handled_at: None,
             };

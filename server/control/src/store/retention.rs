@@ -3,7 +3,7 @@
 //! Refuses what is live: logs of its deploys, and the runs that made it.
 
 use domain::Timestamp;
-use entity::{approval, delivery, deployment, event, log_chunk, log_unarchived, run, service, stage};
+use entity::{approval, delivery, deployment, event, log_chunk, log_unarchived, report, run, service, stage};
 use sea_orm::{
     ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::*,
@@ -199,6 +199,7 @@ pub async fn remove_runs<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<
     approval::Entity::delete_many().filter(approval::Column::RunId.is_in(runs)).exec(db).await?;
     stage::Entity::delete_many().filter(stage::Column::RunId.is_in(runs)).exec(db).await?;
     event::Entity::delete_many().filter(event::Column::RunId.is_in(runs)).exec(db).await?;
+    report::Entity::delete_many().filter(report::Column::RunId.is_in(runs)).exec(db).await?;
     run::Entity::delete_many().filter(run::Column::Id.is_in(runs)).exec(db).await?;
     Ok(())
 }
@@ -213,7 +214,12 @@ pub async fn remove_deliveries<C: ConnectionTrait>(
     let some: Vec<String> = delivery::Entity::find()
         .select_only()
         .column(delivery::Column::Id)
-        .filter(delivery::Column::ServiceId.in_subquery(services_of(pipeline)))
+        .filter(
+            delivery::Column::ServiceId
+                .in_subquery(services_of(pipeline))
+                // What concerned nobody, or several, is nobody's to keep longer.
+                .or(delivery::Column::ServiceId.is_null()),
+        )
         .filter(delivery::Column::Id.lt(first))
         .filter(delivery::Column::Verdict.ne("pending"))
         .order_by_asc(delivery::Column::Id)

@@ -145,7 +145,9 @@ pub fn run(
         requested_by: row.requested_by,
         branch: row.branch,
         commit: Commit { sha: row.commit_sha, message: row.commit_message, author: row.commit_author },
-        pull_request: row.pull_request.map(|number| PullRequest { number: number as u64 }),
+        pull_request: row
+            .pull_request
+            .map(|number| PullRequest { number: number as u64, fork: row.fork.clone() }),
         plan: serde_json::from_str(&row.plan)?,
         stages: stages.into_iter().map(|s| stage(s, facts)).collect::<Result<_>>()?,
         approval: approved.map(approval),

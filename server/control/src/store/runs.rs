@@ -150,6 +150,54 @@ pub async fn heartbeat<C: ConnectionTrait>(
     Ok(())
 }
 
+/// A service's run with a cause.
+pub async fn by_cause<C: ConnectionTrait>(db: &C, service: &str, cause: &str) -> Result<Option<run::Model>> {
+    Ok(run::Entity::find()
+        .filter(run::Column::ServiceId.eq(service))
+        .filter(run::Column::Cause.eq(cause))
+        .one(db)
+        .await?)
+}
+
+/// A service's newest run of a commit that was no rollback.
+pub async fn newest_of_commit<C: ConnectionTrait>(
+    db: &C,
+    service: &str,
+    sha: &str,
+) -> Result<Option<run::Model>> {
+    Ok(run::Entity::find()
+        .filter(run::Column::ServiceId.eq(service))
+        .filter(run::Column::CommitSha.eq(sha))
+        .filter(run::Column::Trigger.ne("rollback"))
+        .order_by_desc(run::Column::Number)
+        .one(db)
+        .await?)
+}
+
+/// Ids of a service's runs of a pull request, newest first.
+pub async fn of_pull_request<C: ConnectionTrait>(db: &C, service: &str, number: u64) -> Result<Vec<String>> {
+    let found = run::Entity::find()
+        .filter(run::Column::ServiceId.eq(service))
+        .filter(run::Column::PullRequest.eq(number as i64))
+        .order_by_desc(run::Column::Number)
+        .limit(100)
+        .all(db)
+        .await?;
+    Ok(found.into_iter().map(|r| r.id).collect())
+}
+
+/// Whether the newest run of each service that tests a pull request's commit has succeeded.
+pub async fn all_succeeded<C: ConnectionTrait>(db: &C, number: i64, sha: &str) -> Result<bool> {
+    let found = run::Entity::find()
+        .filter(run::Column::PullRequest.eq(number))
+        .filter(run::Column::CommitSha.eq(sha))
+        .order_by_asc(run::Column::Number)
+        .all(db)
+        .await?;
+    let newest: HashMap<String, String> = found.into_iter().map(|r| (r.service_id, r.status)).collect();
+    Ok(newest.values().all(|status| status == "success"))
+}
+
 /// Whether a push with a cause that begins like this made a run of a commit since a moment.
 pub async fn caused_since<C: ConnectionTrait>(
     db: &C,

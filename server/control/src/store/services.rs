@@ -94,9 +94,19 @@ pub async fn set_head<C: ConnectionTrait>(db: &C, id: &str, head: &str) -> Resul
     Ok(())
 }
 
+/// Says how pushes to a service are noticed: `hook` or `poll`.
+pub async fn set_notices<C: ConnectionTrait>(db: &C, id: &str, notices: &str) -> Result<()> {
+    service::Entity::update_many()
+        .col_expr(service::Column::Notices, Expr::value(notices))
+        .filter(service::Column::Id.eq(id))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// Forgets a service with all its runs, logs and deployments. Its events stay: they are the audit trail.
 pub async fn delete<C: ConnectionTrait>(db: &C, id: &str) -> Result<()> {
-    use entity::{approval, delivery, deployment, log_chunk, log_unarchived, run, stage};
+    use entity::{approval, delivery, deployment, log_chunk, log_unarchived, report, run, stage};
     use sea_orm::{QuerySelect, QueryTrait, sea_query::Query};
     let stages = Query::select()
         .column(stage::Column::Id)
@@ -113,6 +123,7 @@ pub async fn delete<C: ConnectionTrait>(db: &C, id: &str) -> Result<()> {
         .exec(db)
         .await?;
     log_chunk::Entity::delete_many().filter(log_chunk::Column::StageId.in_subquery(stages)).exec(db).await?;
+    report::Entity::delete_many().filter(report::Column::RunId.in_subquery(runs.clone())).exec(db).await?;
     approval::Entity::delete_many().filter(approval::Column::RunId.in_subquery(runs)).exec(db).await?;
     stage::Entity::delete_many().filter(stage::Column::ServiceId.eq(id)).exec(db).await?;
     deployment::Entity::delete_many().filter(deployment::Column::ServiceId.eq(id)).exec(db).await?;

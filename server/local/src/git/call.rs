@@ -5,7 +5,8 @@
 use std::{io, process::Stdio, time::Duration};
 
 use control::ports::GitError;
-use runner::without_password;
+use domain::protocol::GitLogin;
+use runner::{login_settings, without_password};
 use tokio::{process::Command, time::timeout};
 
 /// What went wrong, before it is known for which repository: in the runner's words, so that both say the same.
@@ -36,6 +37,10 @@ impl Of for Wrong {
 
 /// A call of Git that asks nobody and knows no repository but the one it is given.
 pub fn command(args: &[&str]) -> Command {
+    command_as(args, None)
+}
+
+fn command_as(args: &[&str], login: Option<&GitLogin>) -> Command {
     let mut command = Command::new("git");
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
@@ -47,7 +52,7 @@ pub fn command(args: &[&str]) -> Command {
     if std::env::var_os("GIT_SSH_COMMAND").is_none() && std::env::var_os("GIT_SSH").is_none() {
         command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15");
     }
-    let settings = [
+    let mut settings = vec![
         ("safe.directory", "*"),
         ("protocol.file.allow", "always"),
         ("gc.auto", "0"),
@@ -56,6 +61,11 @@ pub fn command(args: &[&str]) -> Command {
         ("http.lowSpeedLimit", "1"),
         ("http.lowSpeedTime", "30"),
     ];
+    let login = login.map(login_settings);
+    if let Some((own, environment)) = &login {
+        settings.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        command.envs(environment.iter().map(|(name, value)| (*name, value)));
+    }
     for (i, (key, value)) in settings.iter().enumerate() {
         command.env(format!("GIT_CONFIG_KEY_{i}"), key).env(format!("GIT_CONFIG_VALUE_{i}"), value);
     }
@@ -72,7 +82,12 @@ pub fn command(args: &[&str]) -> Command {
 
 /// Runs Git to its end; answers what it printed.
 pub async fn run(args: &[&str], patience: Duration) -> Result<Vec<u8>, Wrong> {
-    match timeout(patience, command(args).output()).await {
+    run_as(args, patience, None).await
+}
+
+/// The same, with something to log in with.
+pub async fn run_as(args: &[&str], patience: Duration, login: Option<&GitLogin>) -> Result<Vec<u8>, Wrong> {
+    match timeout(patience, command_as(args, login).output()).await {
         Err(_) => Err(Wrong::Other(format!("it did not answer within {} s", patience.as_secs()))),
         Ok(Err(e)) if e.kind() == io::ErrorKind::NotFound => {
             Err(Wrong::Other("the program `git` is not on this machine; install it".into()))

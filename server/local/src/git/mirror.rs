@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
-use super::{CommandGit, FETCH, Of, Wrong, has, in_folder, is_local, run};
+use super::{CommandGit, FETCH, Of, Wrong, has, in_folder, is_local, run, run_as};
 
 impl CommandGit {
     /// The mirror, if it holds the commit after its branch was brought up to date.
@@ -63,7 +63,7 @@ impl CommandGit {
             [] => args.extend(["+refs/heads/*:refs/seamless/heads/*", "+refs/tags/*:refs/seamless/tags/*"]),
             some => args.extend(some),
         }
-        run(&args, FETCH).await.map(drop)
+        run_as(&args, FETCH, self.login(address).await.as_ref()).await.map(drop)
     }
 
     async fn lock(&self, mirror: &Path) -> Result<File, Wrong> {

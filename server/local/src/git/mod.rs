@@ -4,6 +4,7 @@
 //! and a repository on this machine is read where it lies.
 
 mod call;
+mod change;
 mod hook;
 mod mirror;
 
@@ -11,16 +12,21 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use control::ports::{Git, GitError};
-use domain::view::Commit;
+use control::{
+    forge::{Forge, Login},
+    ports::{Change, Git, GitError},
+};
+use domain::{protocol::GitLogin, view::Commit};
 use runner::{address, paths::Data, without_password};
+use secrecy::ExposeSecret;
 use tokio::{io::AsyncReadExt, time::timeout};
 
-use self::call::{Of, Wrong, command, run};
+use self::call::{Of, Wrong, command, run, run_as};
 
 /// How long a question to a repository may take.
 const ASK: Duration = Duration::from_secs(30);
@@ -30,9 +36,10 @@ const FETCH: Duration = Duration::from_secs(600);
 const LARGEST: usize = 256 * 1024;
 
 /// The Git program of this machine.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CommandGit {
     data: Data,
+    forge: Option<Arc<dyn Forge>>,
 }
 
 fn is_local(address: &str) -> bool {
@@ -55,18 +62,6 @@ struct Advertised {
     name: String,
 }
 
-async fn ls_remote(address: &str, options: &[&str], patterns: &[&str]) -> Result<String, Wrong> {
-    let mut args = vec!["ls-remote"];
-    if is_local(address) {
-        // The other side runs here, and refuses repositories of other users unless told so itself.
-        args.push("--upload-pack=git -c safe.directory='*' upload-pack");
-    }
-    args.extend(options);
-    args.extend(["--", address]);
-    args.extend(patterns);
-    run(&args, ASK).await.map(|out| String::from_utf8_lossy(&out).into_owned())
-}
-
 fn advertised(text: &str) -> impl Iterator<Item = Advertised> + '_ {
     text.lines()
         .filter_map(|line| line.split_once('\t'))
@@ -74,8 +69,8 @@ fn advertised(text: &str) -> impl Iterator<Item = Advertised> + '_ {
 }
 
 /// `NoBranch`, or `Empty` when there is none at all.
-async fn no_branch(repository: &str, address: &str, branch: &str) -> GitError {
-    let text = match ls_remote(address, &["--heads"], &[]).await {
+async fn no_branch(git: &CommandGit, repository: &str, address: &str, branch: &str) -> GitError {
+    let text = match git.ls_remote(address, &["--heads"], &[]).await {
         Ok(text) => text,
         Err(wrong) => return wrong.of(repository),
     };
@@ -96,7 +91,43 @@ async fn no_branch(repository: &str, address: &str, branch: &str) -> GitError {
 impl CommandGit {
     /// With mirrors in this data folder.
     pub fn new(data: &Path) -> Self {
-        Self { data: Data::new(data) }
+        Self { data: Data::new(data), forge: None }
+    }
+
+    /// For repositories of a forge: by their short names, and with what it lets Git log in with.
+    #[must_use]
+    pub fn with_forge(self, forge: Arc<dyn Forge>) -> Self {
+        Self { forge: Some(forge), ..self }
+    }
+
+    /// A repository's address in full, as runners know it too.
+    fn full(&self, repository: &str) -> String {
+        self.forge.as_ref().map_or_else(|| repository.to_owned(), |forge| forge.address(repository))
+    }
+
+    async fn login(&self, address: &str) -> Option<GitLogin> {
+        let forge = self.forge.as_ref().filter(|forge| forge.acts_as().is_some())?;
+        let Login { site, username, password } = match forge.login(&forge.full_name(address)?).await {
+            Ok(login) => login,
+            Err(error) => {
+                tracing::warn!(%error, "no password for Git");
+                return None;
+            }
+        };
+        Some(GitLogin { site, username, password: password.expose_secret().to_owned() })
+    }
+
+    async fn ls_remote(&self, address: &str, options: &[&str], patterns: &[&str]) -> Result<String, Wrong> {
+        let mut args = vec!["ls-remote"];
+        if is_local(address) {
+            // The other side runs here, and refuses repositories of other users unless told so itself.
+            args.push("--upload-pack=git -c safe.directory='*' upload-pack");
+        }
+        args.extend(options);
+        args.extend(["--", address]);
+        args.extend(patterns);
+        let said = run_as(&args, ASK, self.login(address).await.as_ref()).await?;
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Where a commit can be read: in the repository itself if it is here, else in the mirror, which is filled when needed.
@@ -169,8 +200,10 @@ fn is_revision(text: &str) -> bool {
 #[async_trait]
 impl Git for CommandGit {
     async fn default_branch(&self, repository: &str) -> Result<String, GitError> {
+        let repository = &*self.full(repository);
         let address = address(repository);
-        let text = ls_remote(&address, &["--symref"], &["HEAD", "refs/heads/*"])
+        let text = self
+            .ls_remote(&address, &["--symref"], &["HEAD", "refs/heads/*"])
             .await
             .map_err(|w| w.of(repository))?;
         let named =
@@ -195,6 +228,7 @@ impl Git for CommandGit {
         branch: Option<&str>,
         commit: Option<&str>,
     ) -> Result<Commit, GitError> {
+        let repository = &*self.full(repository);
         let Some(commit) = commit else {
             let branch = match branch {
                 Some(branch) => branch.to_owned(),
@@ -215,7 +249,7 @@ impl Git for CommandGit {
             let peeled = format!("{tag}^{{}}");
             let address = address(repository);
             let text =
-                ls_remote(&address, &[], &[&head, &tag, &peeled]).await.map_err(|w| w.of(repository))?;
+                self.ls_remote(&address, &[], &[&head, &tag, &peeled]).await.map_err(|w| w.of(repository))?;
             let found = |name: &str| advertised(&text).find(|r| r.name == name).map(|r| r.sha);
             if let Some(sha) = found(&peeled).or_else(|| found(&tag)).or_else(|| found(&head)) {
                 name = sha;
@@ -242,11 +276,12 @@ impl Git for CommandGit {
     }
 
     async fn head(&self, repository: &str, branch: &str) -> Result<String, GitError> {
+        let repository = &*self.full(repository);
         let (address, name) = (address(repository), format!("refs/heads/{branch}"));
-        let text = ls_remote(&address, &[], &[&name]).await.map_err(|w| w.of(repository))?;
+        let text = self.ls_remote(&address, &[], &[&name]).await.map_err(|w| w.of(repository))?;
         match advertised(&text).find(|r| r.name == name) {
             Some(found) => Ok(found.sha),
-            None => Err(no_branch(repository, &address, branch).await),
+            None => Err(no_branch(self, repository, &address, branch).await),
         }
     }
 
@@ -257,6 +292,7 @@ impl Git for CommandGit {
         to: &str,
         limit: u32,
     ) -> Result<Vec<Commit>, GitError> {
+        let repository = &*self.full(repository);
         let folder = self.source(repository, to).await?;
         let without = match from {
             // What was replaced by a force push leaves no trace to count from; then the newest ones have to do.
@@ -268,6 +304,7 @@ impl Git for CommandGit {
     }
 
     async fn files(&self, repository: &str, commit: &str) -> Result<Vec<String>, GitError> {
+        let repository = &*self.full(repository);
         let folder = self.source(repository, commit).await?;
         let args = [
             &*in_folder(&folder),
@@ -293,6 +330,7 @@ impl Git for CommandGit {
         commit: &str,
         paths: &[String],
     ) -> Result<BTreeMap<String, String>, GitError> {
+        let repository = &*self.full(repository);
         let folder = self.source(repository, commit).await?;
         let mut found = BTreeMap::new();
         for path in paths {
@@ -315,6 +353,23 @@ impl Git for CommandGit {
             }
         }
         Ok(found)
+    }
+
+    async fn change(
+        &self,
+        repository: &str,
+        reference: &str,
+        from: &str,
+        to: &str,
+        three_dots: bool,
+    ) -> Result<Change, GitError> {
+        let repository = &*self.full(repository);
+        self.changed(repository, reference, from, to, three_dots).await
+    }
+
+    async fn precedes(&self, repository: &str, from: &str, to: &str) -> Result<bool, GitError> {
+        let repository = &*self.full(repository);
+        self.is_before(repository, from, to).await
     }
 
     async fn install_hook(&self, repository: &str, line: &str) -> Result<bool, GitError> {

@@ -4,13 +4,16 @@
 
 mod checkout;
 mod errors;
+mod login;
 mod mirror;
 
 use std::{path::Path, process::Stdio, time::Duration};
 
+use domain::protocol::GitLogin;
 use tokio::{process::Command, time::timeout};
 
 pub use errors::GitError;
+pub use login::login_settings;
 
 use crate::{ending::Ending, paths::Data, sink::LogSink, tree};
 
@@ -23,6 +26,7 @@ pub(crate) struct Git<'a> {
     pub cookie: &'a str,
     pub ending: &'a Ending,
     pub log: &'a LogSink,
+    pub login: Option<&'a GitLogin>,
 }
 
 impl Git<'_> {
@@ -41,7 +45,7 @@ impl Git<'_> {
         if std::env::var_os("GIT_SSH_COMMAND").is_none() && std::env::var_os("GIT_SSH").is_none() {
             command.env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15");
         }
-        let settings = [
+        let mut settings = vec![
             ("safe.directory", "*"),
             ("protocol.file.allow", "always"),
             ("advice.detachedHead", "false"),
@@ -51,6 +55,11 @@ impl Git<'_> {
             ("maintenance.auto", "false"),
             ("core.fsync", "none"),
         ];
+        let login = self.login.map(login_settings);
+        if let Some((own, environment)) = &login {
+            settings.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+            command.envs(environment.iter().map(|(name, value)| (*name, value)));
+        }
         for (i, (key, value)) in settings.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{i}"), key).env(format!("GIT_CONFIG_VALUE_{i}"), value);
         }

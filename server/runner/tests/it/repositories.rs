@@ -7,8 +7,12 @@ use runner::{Cause, Ending};
 use crate::support::*;
 
 fn prepare(server: &Server, repository: &str) -> Job {
-    let work =
-        Work::Prepare { repository: repository.into(), reference: "refs/heads/main".into(), command: None };
+    let work = Work::Prepare {
+        repository: repository.into(),
+        reference: "refs/heads/main".into(),
+        login: None,
+        command: None,
+    };
     server.job(StageKind::Prepare, work)
 }
 

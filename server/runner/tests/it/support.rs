@@ -361,6 +361,7 @@ impl Repository {
         let work = Work::Prepare {
             repository: self.path.to_string_lossy().into_owned(),
             reference: "refs/heads/main".into(),
+            login: None,
             command: command.map(str::to_owned),
         };
         Job { commit: commit.into(), ..server.job(StageKind::Prepare, work) }

@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use domain::{
     DeliveryId, RunId,
     problem::Problem,
-    view::{Delivery, Event, Page},
+    view::{Delivery, Event, Forge, Page},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -18,7 +18,13 @@ use crate::http::{
 };
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(replay)).routes(routes!(events))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(replay))
+        .routes(routes!(release))
+        .routes(routes!(forge))
+        .routes(routes!(events))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -58,6 +64,28 @@ async fn list(
     Ok(Json(app.control.deliveries(paging.before, most).await?))
 }
 
+/// One delivery, with its whole payload
+#[utoipa::path(get, path = "/deliveries/{id}", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    responses((status = 200, body = Delivery), (status = 404, body = Problem)))]
+async fn get(
+    State(app): State<App>,
+    _: Caller,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<Delivery>, Refusal> {
+    Ok(Json(app.control.delivery(id).await?))
+}
+
+/// Let a delivery run that waits because it comes from a fork
+#[utoipa::path(post, path = "/deliveries/{id}/release", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    responses((status = 200, body = Delivery), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn release(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<Delivery>, Refusal> {
+    Ok(Json(app.control.release(&actor, id).await?))
+}
+
 /// Take a delivery in again
 #[utoipa::path(post, path = "/deliveries/{id}/replay", tag = "deliveries", params(("id" = DeliveryId, Path)),
     responses((status = 200, body = Delivery), (status = 404, body = Problem)))]
@@ -67,6 +95,12 @@ async fn replay(
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Delivery>, Refusal> {
     Ok(Json(app.control.replay(&actor, id).await?))
+}
+
+/// What Seamless has with GitHub: as whom it acts there, its limit, and what is still to be told
+#[utoipa::path(get, path = "/github", tag = "deliveries", responses((status = 200, body = Forge)))]
+async fn forge(State(app): State<App>, _: Caller) -> Result<Json<Forge>, Refusal> {
+    Ok(Json(app.control.forge().await?))
 }
 
 /// The event log, oldest first

@@ -5,7 +5,7 @@ use domain::{
     ServiceId,
     problem::Problem,
     service::ServiceSettings,
-    view::{Detected, Page, Service},
+    view::{Detected, Hook, Page, Service},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -24,6 +24,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(list, create))
         .routes(routes!(get, change, delete))
         .routes(routes!(hold, resume))
+        .routes(routes!(hook, mend_hook))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -143,6 +144,25 @@ async fn delete(
 ) -> Result<StatusCode, Refusal> {
     app.control.delete_service(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The hook of a service's repository on GitHub, as it was last seen
+#[utoipa::path(get, path = "/services/{id}/hook", tag = "services", params(("id" = ServiceId, Path)),
+    responses((status = 200, body = Hook), (status = 404, body = Problem)))]
+async fn hook(State(app): State<App>, _: Caller, Path(id): Path<ServiceId>) -> Result<Json<Hook>, Refusal> {
+    let found = app.control.hook_of(id).await?;
+    Ok(Json(found.ok_or_else(|| control::Error::not_found("hook on GitHub for service", id))?))
+}
+
+/// Make that hook anew, with a new key
+#[utoipa::path(post, path = "/services/{id}/hook", tag = "services", params(("id" = ServiceId, Path)),
+    responses((status = 200, body = Hook), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn mend_hook(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<ServiceId>,
+) -> Result<Json<Hook>, Refusal> {
+    Ok(Json(app.control.mend_hook(&actor, id).await?))
 }
 
 /// Stop automatic deploys to production

@@ -125,6 +125,12 @@ fn times(f: &ServiceForm, ask: &Ask) -> AnyView {
             .at("approval_timeout_s")
             .hint("Then it expires"),
     ];
+    let only = ask
+        .lines("Only changes of", "only_paths", &f.only_paths)
+        .at("triggers.paths")
+        .rows(2)
+        .empty("services/orders")
+        .hint("Folders or patterns, one on a line, ! before one takes it out again; every change when empty");
     let part = "Prepare, Code Quality and Unit Test only";
     view! {
         <fieldset class="card panel">
@@ -133,7 +139,10 @@ fn times(f: &ServiceForm, ask: &Ask) -> AnyView {
                 {tick("A push to the branch", "on_push", &f.on_push, "")}
                 {tick("A pull request is opened", "on_opened", &f.on_opened, part)}
                 {tick("A pull request gets commits", "on_synchronized", &f.on_synchronized, "")}
+                {tick("Pull requests from forks, without asking", "trust_forks", &f.trust_forks, "They get no secrets in any case, but run on this machine")}
+                {tick("New commits of a pull request end its older runs", "cancel_older", &f.cancel_older, "")}
             </div>
+            {only.show()}
             {pairs(fields)}
         </fieldset>
     }

@@ -31,7 +31,13 @@ pub(super) async fn checkout(stage: &Context, work: &ComposeWork, into: &Path) -
         stage.folder(&workspace)?;
         return Ok(workspace);
     };
-    let git = Git { data: &stage.data, cookie: stage.tree.cookie(), ending: &stage.ending, log: &stage.log };
+    let git = Git {
+        data: &stage.data,
+        cookie: stage.tree.cookie(),
+        ending: &stage.ending,
+        log: &stage.log,
+        login: None,
+    };
     let named = git::without_password(repository);
     let reason = |error: git::GitError| {
         let failure = error.reason(&named, commit);
