@@ -99,11 +99,12 @@ step('all of them have a verdict and a reason', async () => {
 });
 
 step('the inbox shows them without JavaScript, and replays one', async () => {
+    await person.logIn();
     await person.page.goto(`${server.url}/deliveries`);
     const rows = person.page.locator('ol.inbox > li');
     assert.ok((await rows.count()) >= 20);
     const first = rows.first();
-    await first.getByText('Payload').click();
+    await first.locator('summary').click();
     const shown = await first.locator('pre').textContent();
     assert.ok(shown.trim().startsWith('{'), shown.slice(0, 100));
     const before = (await all()).length;
