@@ -1,5 +1,5 @@
 //! Dev only: the real binary on a free port with its own data folder, on SQLite or on a real PostgreSQL; a client for its API and its
-//! live streams; Git repositories; a Docker daemon where there is one; and a service small enough to be deployed many times in one test.
+//! live streams; Git repositories; a Docker daemon and a Redis where there are such; ways between programs that can be cut; and a service small enough to be deployed many times in one test.
 //!
 //! Refuses to stand in for any part of Seamless: what tests talk to here is what users run. Every wait has a deadline and says
 //! what it waited for.
@@ -18,6 +18,8 @@ mod own_daemon;
 mod ports;
 mod postgres;
 pub mod proc;
+mod redis;
+mod relay;
 pub mod rows;
 mod server;
 mod service;
@@ -31,6 +33,8 @@ pub use live::{Follow, Message};
 pub use own_daemon::OwnDaemon;
 pub use ports::free_port;
 pub use postgres::fresh_database;
+pub use redis::Redis;
+pub use relay::Relay;
 pub use server::{Options, Server, Store};
 pub use service::{python, serves, tiny};
 pub use users::Users;

@@ -26,15 +26,29 @@ pub struct Follow {
 }
 
 impl Follow {
+    /// As [`Follow::run`]; none where the server does not answer, or cannot.
+    pub async fn try_run(api: &Api, run: RunId, after: Option<&str>) -> Option<Self> {
+        let answer = Self::request(api, run, after).send().await.ok().filter(|a| a.status() == 200)?;
+        Some(Self::reading(answer))
+    }
+
+    fn request(api: &Api, run: RunId, after: Option<&str>) -> reqwest::RequestBuilder {
+        let request = api.request("GET", &format!("/live/runs/{run}"));
+        match after {
+            Some(after) => request.header("last-event-id", after),
+            None => request,
+        }
+    }
+
+    fn reading(answer: reqwest::Response) -> Self {
+        Self { bytes: Box::pin(answer.bytes_stream().map(|b| b.map(|b| b.to_vec()))), read: Vec::new() }
+    }
+
     /// Opens a run's stream, after a message where one is given.
     pub async fn run(api: &Api, run: RunId, after: Option<&str>) -> Self {
-        let mut request = api.request("GET", &format!("/live/runs/{run}"));
-        if let Some(after) = after {
-            request = request.header("last-event-id", after);
-        }
-        let answer = request.send().await.unwrap();
+        let answer = Self::request(api, run, after).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
-        Self { bytes: Box::pin(answer.bytes_stream().map(|b| b.map(|b| b.to_vec()))), read: Vec::new() }
+        Self::reading(answer)
     }
 
     /// The next message; none when the stream is over or its connection broke.

@@ -1,14 +1,14 @@
 //! A real PostgreSQL, started once per test process, or one that `TEST_POSTGRES_URL` names; a database of its own for each test.
 //!
-//! Refuses to skip: a test that asks for PostgreSQL where there is none fails and says what to install.
+//! It can be made to fall and start again. Refuses to skip: a test that asks for PostgreSQL where there is none fails and says what to install.
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
+    io::{Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -22,15 +22,25 @@ struct Postgres {
     /// Without the database's name.
     url: String,
     /// Ends when this process does, however that happens: its standard input is closed then.
-    _keeper: Option<Child>,
+    own: Option<(Mutex<Child>, PathBuf)>,
+}
+
+static SERVER: OnceLock<Postgres> = OnceLock::new();
+
+/// Ends this process's PostgreSQL as a fall would, and starts it again on the same data and port.
+pub(crate) fn restart() {
+    let own = SERVER.get().and_then(|server| server.own.as_ref());
+    let (keeper, folder) = own.expect("PostgreSQL is not this test's own");
+    let mut keeper = keeper.lock().unwrap();
+    keeper.stdin.as_mut().unwrap().write_all(b"again\n").unwrap();
+    expect_ready(&mut keeper, folder);
 }
 
 /// The URL of a fresh, empty database.
 pub fn fresh_database() -> String {
-    static SERVER: OnceLock<Postgres> = OnceLock::new();
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let server = SERVER.get_or_init(|| match env::var("TEST_POSTGRES_URL") {
-        Ok(url) => Postgres { url: url.trim_end_matches('/').to_owned(), _keeper: None },
+        Ok(url) => Postgres { url: url.trim_end_matches('/').to_owned(), own: None },
         Err(_) => start(),
     });
     let name = format!("seamless_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -73,7 +83,10 @@ fn start() -> Postgres {
         as "$bin/initdb" -D "$folder/data" -A trust -U postgres --no-sync --locale=C.UTF-8 -E UTF8 >"$folder/initdb.log" 2>&1
         as "$bin/pg_ctl" -D "$folder/data" -w -t 60 -l "$folder/log" -o "-c listen_addresses=127.0.0.1 -p $port -k $folder -c fsync=off -c max_connections=200" start >"$folder/start.log" 2>&1
         echo ready
-        read -r _ || :
+        while read -r _; do
+            as "$bin/pg_ctl" -D "$folder/data" -m immediate -w -t 60 -l "$folder/log" restart >"$folder/start.log" 2>&1
+            echo ready
+        done
         as "$bin/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 || :
         rm -rf "$folder"
     "#;
@@ -86,10 +99,15 @@ fn start() -> Postgres {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = String::new();
-    BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
-    assert_eq!(said, "ready\n", "PostgreSQL did not start: {}", told(&folder));
-    Postgres { url: format!("postgres://postgres@127.0.0.1:{port}"), _keeper: Some(keeper) }
+    expect_ready(&mut keeper, &folder);
+    Postgres { url: format!("postgres://postgres@127.0.0.1:{port}"), own: Some((Mutex::new(keeper), folder)) }
+}
+
+/// Reads byte by byte: what comes later is for whoever waits then.
+fn expect_ready(keeper: &mut Child, folder: &Path) {
+    let mut said = [0; 6];
+    let read = keeper.stdout.as_mut().unwrap().read_exact(&mut said);
+    assert!(read.is_ok() && &said == b"ready\n", "PostgreSQL did not start: {}", told(folder));
 }
 
 fn told(folder: &Path) -> String {

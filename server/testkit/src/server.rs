@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,6 +35,8 @@ pub struct Options {
     pub slots: usize,
     /// The Docker daemon, as `DOCKER_HOST` names it; none when absent.
     pub docker: Option<String>,
+    /// `REDIS_URL`.
+    pub redis: Option<String>,
     /// Runners do nothing: the test speaks for them, see [`Server::credentials`].
     pub by_hand: bool,
     /// More of its environment.
@@ -42,7 +45,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { store: Store::Sqlite, slots: 4, docker: None, by_hand: false, environment: Vec::new() }
+        Self {
+            store: Store::Sqlite,
+            slots: 4,
+            docker: None,
+            redis: None,
+            by_hand: false,
+            environment: Vec::new(),
+        }
     }
 }
 
@@ -51,11 +61,13 @@ pub struct Server {
     /// A client with a token.
     pub api: Api,
     binary: PathBuf,
-    folder: TempDir,
+    folder: Arc<TempDir>,
+    log: String,
     port: u16,
     database: Option<String>,
     slots: usize,
     docker: Option<String>,
+    redis: Option<String>,
     by_hand: bool,
     environment: Vec<(&'static str, String)>,
     child: Option<Child>,
@@ -76,15 +88,18 @@ impl Server {
         let port = free_port();
         let database = (options.store == Store::Postgres).then(postgres::fresh_database);
         let api = Api::new(&format!("http://127.0.0.1:{port}"), "");
-        let Options { slots, docker, by_hand, environment, .. } = options;
+        let Options { slots, docker, redis, by_hand, environment, .. } = options;
+        let (folder, log, binary) = (Arc::new(folder), "server.log".into(), binary.into());
         let mut server = Self {
             api,
-            binary: binary.into(),
+            binary,
             folder,
+            log,
             port,
             database,
             slots,
             docker,
+            redis,
             by_hand,
             environment,
             child: None,
@@ -94,6 +109,33 @@ impl Server {
         let said = String::from_utf8(token.stdout).unwrap();
         server.api.token = said.split_whitespace().last().expect("no token was printed").to_owned();
         server
+    }
+
+    /// Starts another server on the same data folder and database, on a port of its own. It may reach database and Redis by another
+    /// way; by the same where none is given.
+    pub async fn beside(&self, database: Option<String>, redis: Option<String>) -> Self {
+        let port = free_port();
+        let mut server = Self {
+            api: Api::new(&format!("http://127.0.0.1:{port}"), &self.api.token),
+            binary: self.binary.clone(),
+            folder: Arc::clone(&self.folder),
+            log: format!("server-{port}.log"),
+            port,
+            database: database.or_else(|| self.database.clone()),
+            slots: self.slots,
+            docker: self.docker.clone(),
+            redis: redis.or_else(|| self.redis.clone()),
+            by_hand: self.by_hand,
+            environment: self.environment.clone(),
+            child: None,
+        };
+        server.restart().await;
+        server
+    }
+
+    /// Ends PostgreSQL as a fall would, and starts it again.
+    pub fn restart_postgres(&self) {
+        postgres::restart();
     }
 
     /// Starts it again on the same data and port, and waits until it is ready.
@@ -158,6 +200,9 @@ impl Server {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(database) = &self.database {
             command.env("DATABASE_URL", database);
+        }
+        if let Some(redis) = &self.redis {
+            command.env("REDIS_URL", redis);
         }
         command
     }
@@ -232,7 +277,7 @@ impl Server {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.folder.path().join("server.log")
+        self.folder.path().join(&self.log)
     }
 
     /// What it printed, over all its starts.
@@ -271,8 +316,9 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
+        // Another server may still need what runs here.
         let begun = Instant::now();
-        loop {
+        while Arc::strong_count(&self.folder) == 1 {
             let left = self.processes();
             if left.is_empty() || begun.elapsed() > Duration::from_secs(10) {
                 break;
