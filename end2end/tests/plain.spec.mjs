@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { Person, launch } from '../support/person.mjs';
 import { WorkingCopy } from '../support/repository.mjs';
-import { Server } from '../support/server.mjs';
+import { Server, freePort } from '../support/server.mjs';
 import { walk } from '../support/walk.mjs';
 
 let server, browser, person, copy, gate, port;
@@ -238,6 +238,25 @@ step('containers are out of sight until they are chosen, and refused in words wh
     await person.page.getByLabel('In containers').check();
     const kept = [box.getByLabel('Dockerfile'), production.getByLabel('Memory'), production.getByLabel('Cores'), production.getByLabel('Started again')];
     assert.deepEqual(await Promise.all(kept.map((field) => field.inputValue())), ['docker/bell.Dockerfile', '1 GiB', '0.5', 'on_failure']);
+});
+
+step('what is wrong around the server is told on every page while it lasts', async () => {
+    const alone = await Server.start({ environment: { REDIS_URL: `redis://127.0.0.1:${await freePort()}` } });
+    const visitor = await Person.open(browser, alone, { javaScript: false });
+    try {
+        await visitor.logIn();
+        const notice = visitor.page.getByRole('status').getByText(/^Redis .* go on; everything is read from the database/);
+        for (const path of ['/', '/runs']) {
+            await visitor.goto(path);
+            await visitor.reloadUntil(notice);
+            await visitor.look();
+        }
+        await visitor.picture('redis away');
+        assert.equal(await person.page.getByRole('status').getByText('Redis').count(), 0);
+    } finally {
+        await visitor.context.close();
+        await alone.stop();
+    }
 });
 
 step('what a pipeline keeps is set and shown', async () => {

@@ -39,6 +39,9 @@ pub struct Model {
     pub hold_since: Option<i64>,
     /// Number of its newest run.
     pub last_run: i64,
+    /// The data folder it is at home in, by that folder's id: its ports, its runs and what is deployed of it are there. Unset until a
+    /// server takes it.
+    pub folder: Option<String>,
     /// Generation: every update is filtered by the one that was read.
     pub generation: i64,
     /// When it was connected.

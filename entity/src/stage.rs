@@ -41,6 +41,10 @@ pub struct Model {
     pub error_text: Option<String>,
     /// The deployment this stage makes, fixed at its first attempt.
     pub deployment_id: Option<String>,
+    /// The data folder in which the current attempt runs.
+    pub folder: Option<String>,
+    /// The server that started it.
+    pub node: Option<String>,
     /// Bytes that the archived logs of all its attempts take; 0 before, and once they were removed.
     pub log_bytes: i64,
     /// Set once its logs were removed: why, for people.

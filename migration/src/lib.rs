@@ -7,6 +7,7 @@ mod m0002_log_archive;
 mod m0003_retention;
 mod m0004_forks;
 mod m0005_github;
+mod m0006_nodes;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_retention::Migration),
             Box::new(m0004_forks::Migration),
             Box::new(m0005_github::Migration),
+            Box::new(m0006_nodes::Migration),
         ]
     }
 }

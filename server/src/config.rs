@@ -27,6 +27,9 @@ pub struct Config {
     pub url: String,
     /// `DATABASE_URL`: `sqlite:PATH` or `postgres://...`. Default a SQLite file in the data folder.
     pub database: SecretString,
+    /// `REDIS_URL`: `redis://USER:PASSWORD@HOST:6379/0`, or `rediss://` for TLS: the hot copy of logs, and news between servers. Default
+    /// none: the database alone.
+    pub redis: Option<SecretString>,
     /// `SEAMLESS_DATABASE_POOL`: connections to the database at a time, from 2 to 200. Default 16 to PostgreSQL, whose own limit
     /// (`max_connections`, 100 as it comes) is shared by all servers; 4 that read from SQLite, which has one that writes besides.
     pub pool: Option<u32>,
@@ -96,6 +99,18 @@ impl Config {
         if !["sqlite:", "postgres://", "postgresql://"].iter().any(|p| database.starts_with(p)) {
             problems.push("DATABASE_URL must begin with sqlite: or postgres://".into());
         }
+        let redis = get("REDIS_URL");
+        let kinds = [
+            "redis://",
+            "rediss://",
+            "redis-cluster://",
+            "rediss-cluster://",
+            "redis-sentinel://",
+            "rediss-sentinel://",
+        ];
+        if redis.as_ref().is_some_and(|url| !kinds.iter().any(|kind| url.starts_with(kind))) {
+            problems.push("REDIS_URL must begin with redis:// or rediss://".into());
+        }
         let slots = match get("SEAMLESS_SLOTS") {
             None => std::thread::available_parallelism().map_or(2, usize::from),
             Some(text) => match text.parse() {
@@ -145,6 +160,7 @@ impl Config {
             listen,
             url: url.trim_end_matches('/').to_owned(),
             database: database.into(),
+            redis: redis.map(Into::into),
             pool,
             key,
             slots,
@@ -344,6 +360,7 @@ mod tests {
                 "SEAMLESS_LISTEN" => "3000".into(),
                 "SEAMLESS_URL" => "ci.example.org".into(),
                 "DATABASE_URL" => "mysql://x".into(),
+                "REDIS_URL" => "localhost:6379".into(),
                 "SEAMLESS_SLOTS" => "0".into(),
                 "SEAMLESS_DATABASE_POOL" => "1".into(),
                 "SEAMLESS_REGISTRY" => "https://registry.example.org".into(),
@@ -362,6 +379,7 @@ mod tests {
             "SEAMLESS_LISTEN",
             "SEAMLESS_URL",
             "DATABASE_URL",
+            "REDIS_URL",
             "SEAMLESS_SLOTS",
             "SEAMLESS_DATABASE_POOL is \"1\": give a number from 2 to 200",
             "SEAMLESS_REGISTRY is",

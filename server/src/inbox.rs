@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,7 +29,7 @@ pub struct Left {
 #[derive(Clone)]
 pub struct Inbox {
     folder: PathBuf,
-    /// One reader at a time: two would only do the same work twice.
+    /// One reader of this process at a time: two would only do the same work twice.
     reading: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -62,10 +62,19 @@ impl Inbox {
         files.sort();
         for path in files {
             let Some(guid) = path.file_stem().and_then(|s| s.to_str()).map(str::to_owned) else { continue };
-            match serde_json::from_slice::<Left>(&fs::read(&path)?) {
+            let text = match fs::read(&path) {
+                Ok(text) => text,
+                // Another server of this folder was quicker.
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                Err(e) => return Err(e.into()),
+            };
+            match serde_json::from_slice::<Left>(&text) {
                 Ok(left) => {
                     control.receive("git", &guid, left.service, &left.hook).await?;
-                    fs::remove_file(&path)?;
+                    match fs::remove_file(&path) {
+                        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+                        _ => {}
+                    }
                 }
                 Err(error) => {
                     tracing::error!(path = %path.display(), %error, "this is no hook of ours; it is set aside");

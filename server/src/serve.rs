@@ -3,8 +3,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use control::{Control, Limits, Ports, Setup, store::Store};
+use control::{Control, Limits, Ports, Setup, nodes::Node, store::Store};
+use domain::{DeliveryId, protocol::ADDRESSES};
+use local::presence;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use redis::Redis;
 use secrecy::ExposeSecret;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,9 +18,6 @@ use crate::{
     inbox::Inbox,
     tour, workers,
 };
-
-/// The address of the server that uses a data folder, for hooks and the command line.
-pub const ADDRESS_FILE: &str = "server.url";
 
 /// The use cases over this machine's own parts.
 pub async fn control(config: &Config) -> anyhow::Result<Control> {
@@ -33,13 +33,43 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
         limits: Limits { slots: config.slots, ..Limits::default() },
         hook_command: Some(hook_command(&config.data)?),
         registry: config.registry.clone(),
+        node: node(config)?,
         log: config.log,
         url: config.url.clone(),
         forge_secret: config.github.webhook_secret.clone(),
     };
     let control = Control::new(store, &config.key, ports, setup);
+    if !control.has_the_key().await? {
+        tracing::error!(
+            "secrets in the database were sealed with another key: set SEAMLESS_SECRET_KEY to that of the other servers, or bring secret.key back"
+        );
+    }
     control.first_start().await?;
     Ok(control)
+}
+
+fn node(config: &Config) -> anyhow::Result<Node> {
+    let fresh = || {
+        let random = u128::from_le_bytes(control::seal::random::<16>()?);
+        let millis = control::wall_clock().0.max(0).cast_unsigned();
+        Ok::<_, control::Error>(DeliveryId::from_parts(millis, random).to_string())
+    };
+    let folder = presence::folder_id(&config.data, &fresh()?).context("the data folder's id")?;
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(Node { id: fresh()?, folder, host, address: config.local_url(), url: config.url.clone() })
+}
+
+/// Keeps the list by which programs on this machine find a server.
+pub async fn list(control: &Control, data: &Path) -> control::Result<()> {
+    let text = control.alive().await?.join("\n");
+    let path = data.join(ADDRESSES);
+    if std::fs::read_to_string(&path).unwrap_or_default() == text {
+        return Ok(());
+    }
+    // Whole or not at all: it is read at any moment.
+    let draft = path.with_extension(format!("url.{}", std::process::id()));
+    std::fs::write(&draft, text)?;
+    Ok(std::fs::rename(&draft, &path)?)
 }
 
 /// An error of ours says little to users; whoever starts the server needs its causes.
@@ -52,11 +82,14 @@ pub fn with_causes(error: control::Error) -> anyhow::Error {
 
 fn local_ports(config: &Config) -> anyhow::Result<Ports> {
     let forge = Arc::new(github::GitHub::new(config.github.place.clone(), config.github.credentials.clone()));
+    let hot = config.redis.as_ref().map(Redis::connect).transpose();
+    let hot = hot.context("REDIS_URL cannot be used; give it such as redis://user:password@host:6379/0")?;
     Ok(Ports {
         launcher: Arc::new(local::ProcessLauncher::of_this_program(&config.data, config.local_url())?),
         git: Arc::new(local::git::CommandGit::new(&config.data).with_forge(forge.clone())),
         host: Arc::new(local::ThisHost::new(local::Keepers::of_this_program(&config.data)?)),
         forge,
+        hot: hot.map(|redis| Arc::new(redis) as _),
     })
 }
 
@@ -90,7 +123,8 @@ pub async fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
     };
     let shutdown = CancellationToken::new();
     let tracker = TaskTracker::new();
-    std::fs::write(config.data.join(ADDRESS_FILE), config.local_url())?;
+    let _presence = presence::Presence::take(&config.data, control.node()).context("the data folder")?;
+    list(&control, &config.data).await?;
     let app = App {
         control: control.clone(),
         config: Arc::new(config.clone()),
@@ -99,7 +133,7 @@ pub async fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
         inbox: inbox.clone(),
         site,
     };
-    workers::start(&control, inbox, &tracker, &shutdown);
+    workers::start(&control, inbox, &config.data, &tracker, &shutdown);
     if with_demo {
         let (control, config) = (control.clone(), config.clone());
         tracker.spawn(async move {
@@ -129,6 +163,9 @@ pub async fn serve(config: Config, with_demo: bool) -> anyhow::Result<()> {
     tracker.close();
     if tokio::time::timeout(Duration::from_secs(10), tracker.wait()).await.is_err() {
         tracing::warn!("some work did not end in time; it is taken up at the next start");
+    }
+    if let Err(error) = control.leave().await {
+        tracing::warn!(%error, "others were not told that this server ends");
     }
     Ok(())
 }

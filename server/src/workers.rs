@@ -1,15 +1,28 @@
 //! The workers: each has a name, an owner (the tracker) and an ending (the token). They take no input: a nudge only says "look now",
-//! and without one they look after a while. A failed look is logged and made again.
+//! and without one they look after a while. A failed look is logged and made again. Of several servers each does what only needs the
+//! database; what one is enough for is leased, and what is a machine's is done by servers of that machine's data folder.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::Path, time::Duration};
 
-use control::Control;
+use control::{Control, hot::News};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::inbox;
+use crate::{inbox, serve};
 
 /// Starts every worker.
-pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shutdown: &CancellationToken) {
+pub fn start(
+    control: &Control,
+    inbox: inbox::Inbox,
+    data: &Path,
+    tracker: &TaskTracker,
+    shutdown: &CancellationToken,
+) {
+    let (c, data) = (control.clone(), data.to_owned());
+    spawn(tracker, shutdown, "alive", Duration::from_secs(3), never, move || {
+        let (control, data) = (c.clone(), data.clone());
+        async move { serve::list(&control, &data).await }
+    });
     let nudges = control.nudges().clone();
     let c = control.clone();
     spawn(
@@ -58,12 +71,22 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
     let c = control.clone();
     spawn(tracker, shutdown, "heads", Duration::from_secs(15), never, move || {
         let control = c.clone();
-        async move { control.look_at_heads(false).await }
+        async move {
+            if control.turn_here("heads", Duration::from_secs(40)).await? {
+                control.look_at_heads(false).await?;
+            }
+            Ok(())
+        }
     });
     let c = control.clone();
     spawn(tracker, shutdown, "missed-hooks", Duration::from_secs(300), never, move || {
         let control = c.clone();
-        async move { control.look_at_heads(true).await }
+        async move {
+            if control.turn_here("missed-hooks", Duration::from_secs(310)).await? {
+                control.look_at_heads(true).await?;
+            }
+            Ok(())
+        }
     });
     let c = control.clone();
     let nudged = nudges.clone();
@@ -78,7 +101,12 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         },
         move || {
             let control = c.clone();
-            async move { control.tend_hooks().await }
+            async move {
+                if control.turn("hooks", Duration::from_secs(70)).await? {
+                    control.tend_hooks().await?;
+                }
+                Ok(())
+            }
         },
     );
     let c = control.clone();
@@ -94,36 +122,58 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         },
         move || {
             let control = c.clone();
-            async move { control.report().await }
+            async move {
+                if control.turn("reports", Duration::from_secs(15)).await? {
+                    control.report().await?;
+                }
+                Ok(())
+            }
         },
     );
     let c = control.clone();
     spawn(tracker, shutdown, "missed-deliveries", Duration::from_secs(300), never, move || {
         let control = c.clone();
         async move {
-            let asked = control.ask_again().await?;
-            metrics::counter!("seamless_github_redeliveries_total").increment(asked as u64);
+            if control.turn("missed-deliveries", Duration::from_secs(310)).await? {
+                let asked = control.ask_again().await?;
+                metrics::counter!("seamless_github_redeliveries_total").increment(asked as u64);
+            }
             Ok(())
         }
     });
     let c = control.clone();
     spawn(tracker, shutdown, "ensure", Duration::from_secs(10), never, move || {
         let control = c.clone();
-        async move { control.ensure_deployed().await }
+        async move {
+            if control.turn_here("ensure", Duration::from_secs(25)).await? {
+                control.ensure_deployed().await?;
+            }
+            Ok(())
+        }
     });
     let c = control.clone();
     spawn(tracker, shutdown, "sweep", Duration::from_secs(60), never, move || {
         let control = c.clone();
-        async move { control.sweep().await }
+        async move {
+            if control.turn_here("sweep", Duration::from_secs(70)).await? {
+                control.sweep().await?;
+            }
+            Ok(())
+        }
     });
     let c = control.clone();
     spawn(tracker, shutdown, "clean", Duration::from_secs(3600), never, move || {
         let control = c.clone();
         async move {
-            // Neither waits for the other to succeed.
-            let (retained, cleaned) = (control.retain().await, control.clean().await);
-            retained?;
-            cleaned
+            // Neither waits for the other to succeed. What is retained is the database's, what is cleaned is this folder's.
+            let retained = match control.turn("retain", Duration::from_secs(3700)).await? {
+                true => control.retain().await.map(drop),
+                false => Ok(()),
+            };
+            if control.turn_here("clean", Duration::from_secs(3700)).await? {
+                control.clean().await?;
+            }
+            retained
         }
     });
     let c = control.clone();
@@ -131,10 +181,42 @@ pub fn start(control: &Control, inbox: inbox::Inbox, tracker: &TaskTracker, shut
         let control = c.clone();
         async move {
             // As long as there is a whole lot of them, without a pause.
-            while control.archive().await? == control::logs::MANY as usize {}
+            while control.turn("archive", Duration::from_secs(15)).await?
+                && control.archive().await? == control::logs::MANY as usize
+            {}
             Ok(())
         }
     });
+    if let Some(mut news) = control.news() {
+        let (nudges, ending) = (control.nudges().clone(), shutdown.clone());
+        tracker.spawn(async move {
+            loop {
+                let heard = tokio::select! {
+                    () = ending.cancelled() => break,
+                    heard = news.recv() => heard,
+                };
+                match heard {
+                    Ok(heard) => nudges.heard(heard),
+                    Err(RecvError::Lagged(_)) => nudges.heard(News::Missed),
+                    Err(RecvError::Closed) => break,
+                }
+            }
+            tracing::debug!(worker = "news", "worker ended");
+        });
+        let c = control.clone();
+        spawn(tracker, shutdown, "redis", Duration::from_secs(1), never, move || {
+            let control = c.clone();
+            async move {
+                let state = control.hot_state();
+                let up = state.is_some_and(|state| state.ails().is_none());
+                metrics::gauge!("seamless_redis_up").set(f64::from(u8::from(up)));
+                let [hits, misses] = control.hot_reads();
+                metrics::counter!("seamless_redis_reads_total", "found" => "yes").absolute(hits);
+                metrics::counter!("seamless_redis_reads_total", "found" => "no").absolute(misses);
+                control.tell_of_hot().await
+            }
+        });
+    }
     let c = control.clone();
     spawn(tracker, shutdown, "gauges", Duration::from_secs(10), never, move || {
         let control = c.clone();

@@ -14,10 +14,14 @@ use crate::{
     view::{ErrorLine, Stream},
 };
 
+/// File in the data folder with the addresses of servers, one a line, those of this machine first. It is kept up to date while one
+/// runs, and how programs on this machine find one that does.
+pub const ADDRESSES: &str = "server.url";
+
 /// What a runner finds on its standard input when it is started: where to report and how to prove itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Credentials {
-    /// The server's address, such as `http://127.0.0.1:3000`.
+    /// The address of the server that starts it, such as `http://127.0.0.1:3000`; others are in [`ADDRESSES`].
     pub server: String,
     /// Bound to this stage attempt.
     pub token: String,

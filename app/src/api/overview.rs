@@ -20,6 +20,8 @@ pub struct Nav {
     pub approvals: usize,
     /// Services to jump to, by id and name.
     pub services: Vec<(String, String)>,
+    /// What people should know about the server while it lasts.
+    pub notices: Vec<String>,
 }
 
 /// The overview page.
@@ -35,7 +37,8 @@ pub async fn nav() -> Answer<Nav> {
         control()?.runs(None, Some(domain::Status::AwaitingApproval), None, 100).await.map_err(refuse)?;
     let services = control()?.services().await.map_err(refuse)?;
     let services = services.into_iter().map(|s| (s.id.to_string(), s.settings.name)).collect();
-    Ok(Nav { user: actor()?.name, approvals: waiting.items.len(), services })
+    let notices = control()?.notices();
+    Ok(Nav { user: actor()?.name, approvals: waiting.items.len(), services, notices })
 }
 
 /// Runs that wait for a person, with what would go live.

@@ -10,6 +10,8 @@ use crate::api::{self, Nav};
 
 /// The id of the count of approvals.
 pub const WAITING: &str = "waiting";
+/// The id of what people should know.
+pub const NOTICES: &str = "notices";
 
 /// Navigation and main part.
 #[component]
@@ -51,7 +53,14 @@ pub fn Frame(
                     }}
                 </Suspense>
             </nav>
-            <main class="page" id="main" tabindex="-1">{children()}</main>
+            <main class="page" id="main" tabindex="-1">
+                <div class="alerts" id=NOTICES role="status">
+                    <Suspense fallback=|| ()>
+                        {move || known().notices.into_iter().map(|text| view! { <p class="notice"><Icon name="warn"/><span>{text}</span></p> }).collect_view()}
+                    </Suspense>
+                </div>
+                {children()}
+            </main>
         </div>
     }
     .into_any()

@@ -12,9 +12,9 @@ mod seam;
 
 pub use clock::{Clock, Took, Until, When};
 pub use field::{Area, Check, Choice, Input, Select};
-#[cfg(feature = "hydrate")]
-pub use frame::WAITING;
 pub use frame::{Crumbs, Frame, Top};
+#[cfg(feature = "hydrate")]
+pub use frame::{NOTICES, WAITING};
 pub use icon::Icon;
 #[cfg(feature = "ssr")]
 pub use icon::Sprite;

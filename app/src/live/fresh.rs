@@ -56,7 +56,11 @@ pub fn settled(run: impl Fn() + 'static) -> impl Fn() + 'static {
 
 #[cfg(feature = "hydrate")]
 fn renew_region() {
-    leptos::task::spawn_local(super::fetch::renew(&[REGION, crate::components::WAITING]));
+    leptos::task::spawn_local(super::fetch::renew(&[
+        REGION,
+        crate::components::WAITING,
+        crate::components::NOTICES,
+    ]));
 }
 
 #[cfg(not(feature = "hydrate"))]

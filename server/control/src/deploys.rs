@@ -11,6 +11,7 @@ use futures::future::join_all;
 use crate::{
     Actor, Control,
     error::{Error, Result},
+    ports::PortError,
     runs::NewRun,
     store::{deployments, rows, services},
 };
@@ -45,7 +46,13 @@ impl Control {
         };
         let (mut health, mut health_reason) = ("none".to_owned(), None);
         if let Some(live) = &live {
-            match self.ports.host.deployed(&row.name, environment).await {
+            let found = match self.elsewhere(row).await? {
+                Some(host) => {
+                    Err(PortError::new(format!("it runs on {host}; a server there knows how it is")))
+                }
+                None => self.ports.host.deployed(&row.name, environment).await,
+            };
+            match found {
                 Ok(found) if found.deployment.is_some_and(|d| d.to_string() != live.id) => {
                     (health, health_reason) =
                         ("unhealthy".into(), Some("something else runs here than was deployed".into()));

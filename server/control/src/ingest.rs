@@ -25,8 +25,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use crate::{
     Control,
     error::{Error, Result},
+    hot::Log,
     runner::Proven,
-    store::logs::{self, Batch, LIGHTLY, Piece},
+    store::logs::{self, Batch, LIGHTLY, Piece, Stored},
 };
 
 /// Batches that one transaction stores at most,
@@ -50,7 +51,7 @@ pub struct Room(#[allow(dead_code)] OwnedSemaphorePermit);
 
 struct Waiting {
     batch: Batch,
-    answer: oneshot::Sender<Result<u64>>,
+    answer: oneshot::Sender<Result<Stored>>,
 }
 
 #[derive(Default)]
@@ -153,7 +154,7 @@ async fn store(control: &Control, group: Vec<Waiting>) {
     }
 }
 
-async fn commit(control: &Control, batches: &[Batch]) -> Result<Vec<Result<u64>>> {
+async fn commit(control: &Control, batches: &[Batch]) -> Result<Vec<Result<Stored>>> {
     let tx = control.store.begin().await?;
     let results = logs::append(&tx, batches, control.now()).await?;
     tx.commit().await?;
@@ -241,11 +242,9 @@ impl Control {
             // It ends by itself as soon as nothing waits, and everything that waits is somebody's open call.
             tokio::spawn(Writer { control: self.clone(), counted: true }.write());
         }
-        let next_seq = answered.await.map_err(|_| Error::internal("lines were not stored"))??;
-        if let Ok(run) = proven.run.parse() {
-            self.nudge.lines(run);
-        }
-        Ok(LogAnswer { next_seq })
+        let stored = answered.await.map_err(|_| Error::internal("lines were not stored"))??;
+        self.tell_of_lines(&proven.run, Log { stage: proven.stage, attempt: proven.attempt }, stored.rows);
+        Ok(LogAnswer { next_seq: stored.next_seq })
     }
 }
 

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod forge;
 mod hooks;
+pub mod hot;
 pub mod inbox;
 pub mod ingest;
 mod jobs;
@@ -16,6 +17,7 @@ pub mod live;
 pub mod logs;
 mod masks;
 mod missed;
+pub mod nodes;
 pub mod nudge;
 pub mod pages;
 pub mod pipelines;
@@ -45,6 +47,7 @@ pub use runs::Rerun;
 
 use crate::{
     forge::Forge,
+    hot::Hot,
     nudge::Nudge,
     ports::{Git, Host, Launcher},
     seal::Sealer,
@@ -101,6 +104,8 @@ pub struct Ports {
     pub host: Arc<dyn Host>,
     /// Where repositories are developed.
     pub forge: Arc<dyn Forge>,
+    /// Keeps the newest rows of logs for many readers, and carries news to other servers; absent where there is no Redis.
+    pub hot: Option<Arc<dyn Hot>>,
 }
 
 /// What the binary was told, as far as use cases need it.
@@ -118,6 +123,8 @@ pub struct Setup {
     pub url: String,
     /// With what a forge signs all its hooks, beside the keys of their own that hooks have.
     pub forge_secret: Option<SecretString>,
+    /// Which server this is.
+    pub node: nodes::Node,
 }
 
 /// Where images are kept.
@@ -141,6 +148,9 @@ pub struct Inner {
     pub(crate) sealer: Sealer,
     pub(crate) ports: Ports,
     pub(crate) nudge: Nudge,
+    pub(crate) hot: Option<hot::Copy>,
+    /// What followers of a run share.
+    pub(crate) desk: live::Desk,
     pub(crate) setup: Setup,
     clock: Clock,
     /// Attempts between "started" in the database and "started" for the launcher: the reconciler leaves them alone.
@@ -155,6 +165,8 @@ pub struct Inner {
     pub(crate) keys: inbox::Keys,
     /// Turns to look through a whole log.
     pub(crate) scans: tokio::sync::Semaphore,
+    /// What was told last of what people should know.
+    pub(crate) told: Mutex<Vec<String>>,
     /// Who takes deliveries in: within a process one after the other, so that who asks for it finds them taken in.
     pub(crate) intake: tokio::sync::Mutex<()>,
     /// Log lines on their way into the database.
@@ -190,8 +202,10 @@ impl Control {
         Self(Arc::new(Inner {
             store,
             sealer: Sealer::new(key),
+            nudge: Nudge::of(ports.hot.clone()),
+            hot: ports.hot.clone().map(hot::Copy::of),
+            desk: live::Desk::default(),
             ports,
-            nudge: Nudge::default(),
             setup,
             clock,
             launching: Mutex::default(),
@@ -200,6 +214,7 @@ impl Control {
             arrivals: inbox::Arrivals::default(),
             keys: inbox::Keys::default(),
             scans: tokio::sync::Semaphore::new(logs::SCANS),
+            told: Mutex::default(),
             intake: tokio::sync::Mutex::default(),
             ingest,
             known: masks::Known::default(),

@@ -1,4 +1,4 @@
-//! Nudges: "look again", and nothing else. Everything stays right if every one of them is lost, because workers and streams also
+//! Nudges: "look again", and nothing else; other servers are told too, where there is a way. Everything stays right if every one of them is lost, because workers and streams also
 //! look by themselves after a while.
 
 use std::{
@@ -9,7 +9,9 @@ use std::{
 use domain::RunId;
 use tokio::sync::{Notify, watch};
 
-/// Wakes workers and live streams of this process.
+use crate::hot::{Hot, News};
+
+/// Wakes workers and live streams of this process, and those of other servers.
 #[derive(Clone, Default)]
 pub struct Nudge(Arc<Inner>);
 
@@ -21,9 +23,53 @@ struct Inner {
     reports: Notify,
     all: watch::Sender<u64>,
     runs: Mutex<HashMap<RunId, watch::Sender<u64>>>,
+    others: Option<Arc<dyn Hot>>,
 }
 
 impl Nudge {
+    /// Tells others by this way.
+    pub(crate) fn of(others: Option<Arc<dyn Hot>>) -> Self {
+        Self(Arc::new(Inner { others, ..Inner::default() }))
+    }
+
+    fn tell(&self, news: News) {
+        if let Some(others) = &self.0.others {
+            others.tell(news);
+        }
+    }
+
+    /// Passes on within this process what another server told.
+    pub fn heard(&self, news: News) {
+        match news {
+            News::Lines(run) => self.wake(Some(run)),
+            News::Changed(run) => self.wake_all(run),
+            News::Dispatch => self.0.dispatch.notify_one(),
+            News::Missed => {
+                self.0.intake.notify_one();
+                self.0.dispatch.notify_one();
+                self.0.all.send_modify(|n| *n += 1);
+                self.wake(None);
+            }
+        }
+    }
+
+    fn wake_all(&self, run: Option<RunId>) {
+        self.0.all.send_modify(|n| *n += 1);
+        self.0.reports.notify_one();
+        if run.is_some() {
+            self.wake(run);
+        }
+    }
+
+    /// Followers of one run, or of each.
+    fn wake(&self, run: Option<RunId>) {
+        let runs = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        match run {
+            Some(run) => runs.get(&run).into_iter().for_each(|sender| sender.send_modify(|n| *n += 1)),
+            None => runs.values().for_each(|sender| sender.send_modify(|n| *n += 1)),
+        }
+    }
+
     /// There may be undone deliveries.
     pub fn intake(&self) {
         self.0.intake.notify_one();
@@ -32,6 +78,7 @@ impl Nudge {
     /// Stages may be ready to start.
     pub fn dispatch(&self) {
         self.0.dispatch.notify_one();
+        self.tell(News::Dispatch);
     }
 
     /// Services came, went or moved: their repositories' hooks may have to follow.
@@ -41,19 +88,14 @@ impl Nudge {
 
     /// Something about a run changed that the overview shows too.
     pub fn changed(&self, run: Option<RunId>) {
-        self.0.all.send_modify(|n| *n += 1);
-        self.0.reports.notify_one();
-        if let Some(run) = run {
-            self.lines(run);
-        }
+        self.wake_all(run);
+        self.tell(News::Changed(run));
     }
 
     /// New log lines of a run.
     pub fn lines(&self, run: RunId) {
-        let runs = self.0.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = runs.get(&run) {
-            sender.send_modify(|n| *n += 1);
-        }
+        self.wake(Some(run));
+        self.tell(News::Lines(run));
     }
 
     /// Resolves at the next [`Nudge::intake`].

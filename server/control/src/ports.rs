@@ -218,6 +218,8 @@ pub trait Host: Send + Sync {
     async fn docker(&self) -> Docker;
     /// A port that is free now and not in `taken`.
     async fn free_port(&self, environment: EnvironmentName, taken: &[u16]) -> Result<u16, PortError>;
+    /// Whether a server of this data folder lives, by the id of its start.
+    async fn server_lives(&self, node: &str) -> bool;
     /// Whether nobody listens there.
     async fn port_is_free(&self, port: u16) -> bool;
     /// Starts again what should run and does not, as after a reboot. Idempotent.

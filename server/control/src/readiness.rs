@@ -58,6 +58,7 @@ impl Control {
         deployments: &[deployment::Model],
     ) -> Result<Vec<Ready>> {
         let settings = rows::settings(service)?;
+        let elsewhere = self.elsewhere(service).await?;
         let mut ready = vec![Ready::default(); deployments.len()];
         for environment in EnvironmentName::ALL {
             let unresolved = self.unresolved(&settings, environment);
@@ -79,7 +80,12 @@ impl Control {
             let wanted: Vec<String> =
                 asked.iter().map(|&index| deployments[index].artifact.clone()).collect();
             let (daemon, registry) = (&settings.environments.of(environment).container, self.registry());
-            let found = self.ports.host.artifacts(&wanted, daemon, registry.as_ref()).await;
+            let found = match &elsewhere {
+                Some(host) => {
+                    vec![Found::Unknown(format!("it is on {host}; a server there knows")); wanted.len()]
+                }
+                None => self.ports.host.artifacts(&wanted, daemon, registry.as_ref()).await,
+            };
             for (index, found) in asked.into_iter().zip(found) {
                 ready[index] = found.into();
             }

@@ -110,6 +110,8 @@ impl Control {
                 error_seq: None,
                 error_text: None,
                 deployment_id: None,
+                folder: None,
+                node: None,
                 log_bytes: 0,
                 log_removed: None,
                 generation: 0,

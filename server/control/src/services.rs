@@ -95,6 +95,7 @@ impl Control {
             hold_by: None,
             hold_since: None,
             last_run: 0,
+            folder: Some(self.setup.node.folder.clone()),
             generation: 0,
             created_at: now.0,
             updated_at: now.0,
@@ -167,6 +168,12 @@ impl Control {
     /// Forgets a service: its hook, what is deployed of it, its runs and logs.
     pub async fn delete_service(&self, actor: &Actor, id: ServiceId) -> Result<()> {
         let row = services::get(self.store.read(), id).await?;
+        if let Some(host) = self.elsewhere(&row).await? {
+            return Err(Error::Conflict(format!(
+                "{} runs on {host}: delete it through a server there, which can take down what is deployed",
+                row.name
+            )));
+        }
         let open = runs::open(self.store.read()).await?;
         for run in open.iter().filter(|r| r.service_id == row.id) {
             match self.cancel(actor, run.id.parse()?).await {

@@ -3,134 +3,28 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
-};
+mod script;
 
-use async_trait::async_trait;
+use std::sync::Arc;
+
 use control::{
     Actor, Control, Error, Ports, Setup,
-    ports::{Attempt, Change, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError},
+    ports::{Found, Keep},
     seal::Sealer,
     store::{Store, services},
 };
 use domain::{
-    DeploymentId, EnvironmentName, PipelineId, RunId, ServiceId, StageId,
-    containers::{ContainerSettings, TargetKind},
-    protocol::Registry,
+    DeploymentId, EnvironmentName, PipelineId, RunId, ServiceId,
+    containers::TargetKind,
     service::{SecretVariable, ServiceSettings, Variable},
-    view::{Commit, Deployment},
+    view::Deployment,
 };
 use entity::{deployment, service};
+use script::Script;
 use sea_orm::EntityTrait;
 use secrecy::SecretString;
 
 const KEY: &str = "correct horse battery staple";
-type Asked = (Vec<String>, Option<String>);
-
-/// Answers what it was told to, and remembers what it was asked.
-#[derive(Default)]
-struct Script {
-    found: Mutex<HashMap<String, Found>>,
-    asked: Mutex<Vec<Asked>>,
-    kept: Mutex<Vec<Keep>>,
-}
-
-fn unasked<T>() -> Result<T, PortError> {
-    Err(PortError::new("nobody should ask this here"))
-}
-
-#[async_trait]
-impl Host for Script {
-    async fn deployed(&self, _: &str, _: EnvironmentName) -> Result<Deployed, PortError> {
-        unasked()
-    }
-    async fn artifacts(
-        &self,
-        wanted: &[String],
-        daemon: &ContainerSettings,
-        _: Option<&Registry>,
-    ) -> Vec<Found> {
-        self.asked.lock().unwrap().push((wanted.to_vec(), daemon.host.clone()));
-        let found = self.found.lock().unwrap();
-        wanted.iter().map(|artifact| found.get(artifact).cloned().unwrap_or(Found::There)).collect()
-    }
-    async fn docker(&self) -> Docker {
-        Docker::Away("it is scripted".into())
-    }
-    async fn free_port(&self, _: EnvironmentName, _: &[u16]) -> Result<u16, PortError> {
-        unasked()
-    }
-    async fn port_is_free(&self, _: u16) -> bool {
-        false
-    }
-    async fn ensure(&self) -> Result<(), PortError> {
-        unasked()
-    }
-    async fn retire(&self, _: &str) -> Result<(), PortError> {
-        unasked()
-    }
-    async fn clean(&self, keep: &Keep) -> Result<(), PortError> {
-        self.kept.lock().unwrap().push(keep.clone());
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Launcher for Script {
-    async fn launch(&self, _: &Attempt) -> Result<(), PortError> {
-        unasked()
-    }
-    async fn alive(&self, _: StageId, _: u32) -> Result<bool, PortError> {
-        unasked()
-    }
-    async fn kill(&self, _: StageId, _: u32) -> Result<(), PortError> {
-        unasked()
-    }
-    async fn sweep(&self) -> Result<(), PortError> {
-        unasked()
-    }
-}
-
-fn no_repository<T>() -> Result<T, GitError> {
-    Err(GitError::NoRepository("here".into()))
-}
-
-#[async_trait]
-impl Git for Script {
-    async fn default_branch(&self, _: &str) -> Result<String, GitError> {
-        no_repository()
-    }
-    async fn resolve(&self, _: &str, _: Option<&str>, _: Option<&str>) -> Result<Commit, GitError> {
-        no_repository()
-    }
-    async fn head(&self, _: &str, _: &str) -> Result<String, GitError> {
-        no_repository()
-    }
-    async fn log(&self, _: &str, _: Option<&str>, _: &str, _: u32) -> Result<Vec<Commit>, GitError> {
-        no_repository()
-    }
-    async fn files(&self, _: &str, _: &str) -> Result<Vec<String>, GitError> {
-        no_repository()
-    }
-    async fn read(&self, _: &str, _: &str, _: &[String]) -> Result<BTreeMap<String, String>, GitError> {
-        no_repository()
-    }
-    async fn change(&self, _: &str, _: &str, _: &str, _: &str, _: bool) -> Result<Change, GitError> {
-        no_repository()
-    }
-    async fn precedes(&self, _: &str, _: &str, _: &str) -> Result<bool, GitError> {
-        no_repository()
-    }
-    async fn install_hook(&self, _: &str, _: &str) -> Result<bool, GitError> {
-        no_repository()
-    }
-    async fn remove_hook(&self, _: &str, _: &str) -> Result<(), GitError> {
-        no_repository()
-    }
-}
-
 /// A service whose containers run on two daemons, on a database of its own.
 struct Story {
     _folder: tempfile::TempDir,
@@ -182,6 +76,7 @@ impl Story {
             hold_by: None,
             hold_since: None,
             last_run: 0,
+            folder: None,
             generation: 0,
             created_at: 1,
             updated_at: 1,
@@ -196,7 +91,7 @@ impl Story {
         let forge = Arc::new(github::GitHub::new(github::Place { api: url.clone(), url }, None));
         let key = SecretString::from(key.to_owned());
         let store = Store::open(&self.url).await.unwrap();
-        Control::new(store, &key, Ports { launcher, git, host, forge }, Setup::default())
+        Control::new(store, &key, Ports { launcher, git, host, forge, hot: None }, Setup::default())
     }
 
     /// What ran: the newest has the greatest number and is live.

@@ -25,7 +25,7 @@ use crate::{
         state::{Place, mark},
         wire::{Answer, Request, ask},
     },
-    proc,
+    presence, proc,
 };
 
 /// How often daemons are looked at that have something of a deleted service.
@@ -153,6 +153,10 @@ impl Host for ThisHost {
                 ))
             },
         )
+    }
+
+    async fn server_lives(&self, node: &str) -> bool {
+        presence::lives(&self.keepers.data, node)
     }
 
     async fn port_is_free(&self, port: u16) -> bool {

@@ -1,8 +1,8 @@
 //! The runner's side of `/runner/v1`.
 //!
-//! A server that is away is waited for without end; a server that knows this attempt no more is obeyed at once.
+//! A server that is away is waited for without end, or another is found; a server that knows this attempt no more is obeyed at once.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
 use domain::protocol::{Credentials, Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
 use lines::wire;
@@ -10,8 +10,12 @@ use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::sleep;
 
+use crate::servers::Servers;
+
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A server that hangs, or whose database does, must not keep for longer what another one would take.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +65,7 @@ impl Backoff {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    base: String,
+    servers: Arc<Servers>,
     bearer: header::HeaderValue,
 }
 
@@ -76,7 +80,8 @@ impl Client {
             .timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        if credentials.server.starts_with("http://") {
+        let servers = Servers::new(&credentials.server, Path::new(&credentials.data));
+        if servers.known().iter().all(|address| address.starts_with("http://")) {
             // Reading the machine's certificates takes longer than everything else before the first call.
             builder = builder.tls_certs_only([]);
         }
@@ -84,16 +89,29 @@ impl Client {
         let mut bearer = header::HeaderValue::from_str(&format!("Bearer {}", credentials.token))
             .map_err(|_| "the token holds characters that cannot be sent".to_owned())?;
         bearer.set_sensitive(true);
-        Ok(Self { http, base: credentials.server.trim_end_matches('/').to_owned(), bearer })
+        Ok(Self { http, servers: Arc::new(servers), bearer })
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}/runner/v1/{path}", self.base))
-            .header(header::AUTHORIZATION, self.bearer.clone())
+    /// Calls the server that answered last; one that cannot be reached, or cannot do it, is passed over from then on.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<T, CallError> {
+        let server = self.servers.current();
+        let request = self
+            .http
+            .request(method, format!("{server}/runner/v1/{path}"))
+            .header(header::AUTHORIZATION, self.bearer.clone());
+        let answer = self.answer(with(request)).await;
+        if let Err(CallError::Away(_)) = &answer {
+            self.servers.failed(&server);
+        }
+        answer
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
         let away = |e: reqwest::Error| CallError::Away(e.without_url().to_string());
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
@@ -120,7 +138,7 @@ impl Client {
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, CallError> {
-        self.call(self.request(Method::POST, path).json(body)).await
+        self.call(Method::POST, path, |request| request.json(body).timeout(SOON)).await
     }
 
     /// What to do; asks until the server answers.
@@ -128,7 +146,7 @@ impl Client {
     /// # Errors
     /// When this attempt is not the stage's any more.
     pub async fn job(&self) -> Result<Job, Fenced> {
-        insist("job", || self.call(self.request(Method::GET, "job"))).await
+        insist("job", || self.call(Method::GET, "job", |request| request)).await
     }
 
     /// A sign of life.
@@ -136,9 +154,8 @@ impl Client {
     /// # Errors
     /// As the server answers.
     pub async fn heartbeat(&self) -> Result<HeartbeatAnswer, CallError> {
-        let request =
-            self.request(Method::POST, "heartbeat").json(&Heartbeat {}).timeout(Duration::from_secs(5));
-        self.call(request).await
+        let soon = Duration::from_secs(5);
+        self.call(Method::POST, "heartbeat", |request| request.json(&Heartbeat {}).timeout(soon)).await
     }
 
     /// Sends lines as they are stored; see [`lines::wire`].
@@ -146,8 +163,10 @@ impl Client {
     /// # Errors
     /// As the server answers.
     pub async fn packed(&self, batch: Vec<u8>) -> Result<LogAnswer, CallError> {
-        self.call(self.request(Method::POST, "log").header(header::CONTENT_TYPE, wire::KIND).body(batch))
-            .await
+        self.call(Method::POST, "log", |request| {
+            request.header(header::CONTENT_TYPE, wire::KIND).body(batch).timeout(SOON)
+        })
+        .await
     }
 
     /// Sends lines to a server that reads nothing but JSON.

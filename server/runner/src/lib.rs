@@ -16,6 +16,7 @@ mod integrate;
 mod journal;
 pub mod paths;
 mod reason;
+mod servers;
 mod shipper;
 pub mod sink;
 mod spool;

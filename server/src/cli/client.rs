@@ -1,16 +1,15 @@
 //! A client of the REST API for the command line.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
-use domain::problem::Problem;
+use domain::{problem::Problem, protocol::ADDRESSES};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{
-    config::Config,
-    serve::{self, ADDRESS_FILE},
-};
+use crate::{config::Config, serve};
 
 /// File with the command line's own token.
 const TOKEN_FILE: &str = "cli-token";
@@ -35,7 +34,7 @@ impl Client {
             return Ok(Self { http, server: server.trim_end_matches('/').into(), token: token.into() });
         }
         let config = Config::from_env()?;
-        let server = std::fs::read_to_string(config.data.join(ADDRESS_FILE)).with_context(|| {
+        let servers = std::fs::read_to_string(config.data.join(ADDRESSES)).with_context(|| {
             format!(
                 "no server has run on {}: start one with `seamless serve`, or set SEAMLESS_URL and SEAMLESS_TOKEN",
                 config.data.display()
@@ -45,6 +44,7 @@ impl Client {
             Some(token) => token.into(),
             None => own_token(&config).await?,
         };
+        let server = answering(&http, &servers).await;
         Ok(Self { http, server, token })
     }
 
@@ -102,6 +102,16 @@ impl Client {
         }
         Ok(request.send().await?.error_for_status()?)
     }
+}
+
+/// The first server of a list that answers; the first of all when none does, for the message that tells so.
+async fn answering(http: &reqwest::Client, servers: &str) -> String {
+    for server in servers.lines() {
+        if http.get(format!("{server}/healthz")).timeout(Duration::from_secs(2)).send().await.is_ok() {
+            return server.to_owned();
+        }
+    }
+    servers.lines().next().unwrap_or_default().to_owned()
 }
 
 /// The command line's token: kept in the data folder for its owner alone, made where it is missing.

@@ -4,9 +4,9 @@
 use std::{io::BufRead, path::Path, time::Duration};
 
 use control::inbox::{GitHook, Outcome};
-use domain::ServiceId;
+use domain::{ServiceId, protocol::ADDRESSES};
 
-use crate::{inbox, serve::ADDRESS_FILE};
+use crate::inbox;
 
 /// Reads `before after ref` lines from standard input. What goes wrong is said on standard error, which Git shows to who pushed.
 pub async fn main(data: &Path, service: ServiceId) {
@@ -48,22 +48,31 @@ fn guid() -> control::Result<String> {
 }
 
 async fn tell(data: &Path, guid: &str) {
-    let Ok(server) = std::fs::read_to_string(data.join(ADDRESS_FILE)) else {
+    let Ok(servers) = std::fs::read_to_string(data.join(ADDRESSES)) else {
         return eprintln!("Seamless: noted; no server runs yet, the next one takes it up");
     };
     // Reading the machine's certificates would take longer than everything else here, and the server's own address needs none.
     let client =
         reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(5)).build();
     let Ok(client) = client else { return };
-    let sent =
-        client.post(format!("{server}/hooks/inbox")).json(&serde_json::json!({ "guid": guid })).send().await;
-    match sent {
-        Ok(answer) if answer.status().is_success() => match answer.json::<Outcome>().await {
+    // Whichever of this folder's servers answers: the first that does, takes it in.
+    let mut sent = None;
+    for server in servers.lines() {
+        let look = client.post(format!("{server}/hooks/inbox")).json(&serde_json::json!({ "guid": guid }));
+        if let Ok(answer) = look.send().await {
+            sent = Some((server, answer));
+            break;
+        }
+    }
+    let Some((server, answer)) = sent else {
+        return eprintln!("Seamless: noted; the server is away and takes it up when it is back");
+    };
+    match answer {
+        answer if answer.status().is_success() => match answer.json::<Outcome>().await {
             Ok(Outcome { run: Some(run), .. }) => eprintln!("Seamless: {server}/runs/{run}"),
             Ok(Outcome { reason: Some(reason), .. }) => eprintln!("Seamless: {reason}"),
             _ => eprintln!("Seamless: noted"),
         },
-        Ok(answer) => eprintln!("Seamless: noted; the server answered {}", answer.status()),
-        Err(_) => eprintln!("Seamless: noted; the server is away and takes it up when it is back"),
+        answer => eprintln!("Seamless: noted; the server answered {}", answer.status()),
     }
 }

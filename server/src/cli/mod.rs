@@ -151,6 +151,8 @@ enum Command {
         /// A run's id, SERVICE for its newest run, or SERVICE/NUMBER; everything when absent
         run: Option<String>,
     },
+    /// Bring services here whose machine is gone for good, as after a restore on another machine
+    Adopt,
     /// Tell the server of a push (called by a repository's post-receive hook)
     #[command(hide = true)]
     Hook {
@@ -229,6 +231,17 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             database::restore(&Config::from_env()?, &file, replace, without_key).await
         }
         Command::Move { to, replace } => database::move_to(&Config::from_env()?, &to, replace).await,
+        Command::Adopt => {
+            let adopted = serve::control(&Config::from_env()?).await?.adopt().await?;
+            match &adopted[..] {
+                [] => println!("Every service is at home in a data folder that a server works in."),
+                names => println!(
+                    "At home in this data folder now: {}. Deploy them here by a run or a rollback.",
+                    names.join(", ")
+                ),
+            }
+            Ok(0)
+        }
         Command::Login => {
             let config = Config::from_env()?;
             let link = serve::control(&config).await?.new_login_link().await?;

@@ -29,7 +29,8 @@ async fn errors() -> Response {
 
 async fn ready(State(app): State<App>) -> Response {
     match app.control.store().ping().await {
-        Ok(()) => "ready\n".into_response(),
+        // What is lost without Redis is speed: a balancer must not take the server out for that.
+        Ok(()) => format!("ready\n{}", app.control.notices().join("\n")).into_response(),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response(),
     }
 }

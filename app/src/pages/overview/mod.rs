@@ -118,7 +118,7 @@ fn renew(data: RwSignal<Overview>, clock: Clock) {
             clock.set(fresh.now);
             data.set(fresh);
         }
-        live::fetch::renew(&[crate::components::WAITING]).await;
+        live::fetch::renew(&[crate::components::WAITING, crate::components::NOTICES]).await;
     });
 }
 

@@ -93,7 +93,7 @@ use super::log::switch;
 
 #[cfg(feature = "hydrate")]
 fn count_again() {
-    leptos::task::spawn_local(live::fetch::renew(&[crate::components::WAITING]));
+    leptos::task::spawn_local(live::fetch::renew(&[crate::components::WAITING, crate::components::NOTICES]));
 }
 
 /// On the server nothing happens after the page was made.

@@ -1,6 +1,6 @@
 //! Starts stages: a bounded number at a time, first those of services with the fewest in progress, then the oldest.
 //!
-//! Deploys to one environment of a service never overlap, and an older commit never replaces a newer one by itself.
+//! Several servers decide one after the other. Deploys to one environment of a service never overlap, and an older commit never replaces a newer one by itself.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,14 +14,15 @@ use crate::{
     ports::Attempt,
     runner::token_text,
     seal::{new_token, token_hash},
-    store::{deployments, run_state::RunState, runs, services},
+    store::{backend, deployments, run_state::RunState, runs, services},
 };
 
 impl Control {
     /// Starts what may start. Returns how many stages were started.
     pub async fn dispatch(&self) -> Result<usize> {
         let (ready, busy) = runs::queue(self.store.read()).await?;
-        let mut free = self.setup.limits.slots.saturating_sub(busy.len());
+        let mine = |stage: &&stage::Model| self.at_home(stage.folder.as_deref());
+        let mut free = self.setup.limits.slots.saturating_sub(busy.iter().filter(mine).count());
         let mut per_service: HashMap<String, usize> = HashMap::new();
         let mut deploying: HashSet<(String, String)> = HashSet::new();
         for stage in &busy {
@@ -30,7 +31,7 @@ impl Control {
                 deploying.insert((stage.service_id.clone(), stage.kind.clone()));
             }
         }
-        let mut waiting = ready;
+        let mut waiting = self.of_services_here(ready).await?;
         let mut started = 0;
         while free > 0 {
             // The queue is in order of readiness, and the smallest count wins: a service with many runs cannot starve another.
@@ -45,7 +46,8 @@ impl Control {
             let Some(at) = next else { break };
             let stage = waiting.remove(at);
             match self.start_stage(&stage).await {
-                Ok(true) => {
+                Ok(Start::Full) => break,
+                Ok(Start::Done) => {
                     free -= 1;
                     started += 1;
                     *per_service.entry(stage.service_id.clone()).or_default() += 1;
@@ -53,7 +55,7 @@ impl Control {
                         deploying.insert((stage.service_id.clone(), stage.kind.clone()));
                     }
                 }
-                Ok(false) => {}
+                Ok(Start::Not) => {}
                 // Somebody changed the run in between: the next look sees how it stands now.
                 Err(Error::Conflict(_) | Error::NotFound { .. }) => self.nudge.dispatch(),
                 Err(e) => return Err(e),
@@ -62,18 +64,38 @@ impl Control {
         Ok(started)
     }
 
-    /// Starts one stage; false when it turned out that it must not start.
-    async fn start_stage(&self, row: &stage::Model) -> Result<bool> {
+    /// Those of services that are at home in this data folder: a run's stages share its workspace and its artifacts.
+    async fn of_services_here(&self, ready: Vec<stage::Model>) -> Result<Vec<stage::Model>> {
+        if ready.is_empty() {
+            return Ok(ready);
+        }
+        let services = services::all(self.store.read()).await?;
+        let here: HashSet<String> =
+            services.into_iter().filter(|s| self.at_home(s.folder.as_deref())).map(|s| s.id).collect();
+        Ok(ready.into_iter().filter(|stage| here.contains(&stage.service_id)).collect())
+    }
+
+    /// Starts one stage, unless it turns out that it must not start.
+    async fn start_stage(&self, row: &stage::Model) -> Result<Start> {
         let kind: StageKind = row.kind.parse()?;
         let stage: StageId = row.id.parse()?;
         let run: RunId = row.run_id.parse()?;
         let now = self.now();
         let tx = self.store.begin().await?;
+        // Other servers decide too: what was counted before may not be so any more.
+        backend::lock(&tx, backend::Lock::Dispatch).await?;
+        let (_, busy) = runs::queue(&tx).await?;
+        if busy.iter().filter(|s| self.at_home(s.folder.as_deref())).count() >= self.setup.limits.slots {
+            return Ok(Start::Full);
+        }
+        if is_deploy(row) && busy.iter().any(|s| s.service_id == row.service_id && s.kind == row.kind) {
+            return Ok(Start::Not);
+        }
         let mut state = RunState::load(&tx, &row.run_id).await?;
         if state.status_of(kind) != Some(Status::Idle)
             || state.stage(kind).is_none_or(|s| s.ready_at.is_none())
         {
-            return Ok(false);
+            return Ok(Start::Not);
         }
         if let Some(environment) = kind.environment() {
             let trigger: Trigger = state.run.trigger.parse()?;
@@ -89,19 +111,22 @@ impl Control {
                 state.save(&tx, now).await?;
                 tx.commit().await?;
                 self.nudge.changed(Some(run));
-                return Ok(false);
+                return Ok(Start::Not);
             }
         }
         state.apply(kind, StageEvent::Start, None, now)?;
         let secret = new_token()?;
         let deployment = kind.environment().map(|_| self.new_id::<DeploymentId>()).transpose()?;
-        let Some(own) = state.stage_mut(kind) else { return Ok(false) };
+        let Some(own) = state.stage_mut(kind) else { return Ok(Start::Not) };
         let attempt = own.attempt as u32;
         let token = SecretString::from(token_text(stage, attempt, secret.expose_secret()));
+        own.folder = Some(self.setup.node.folder.clone());
+        own.node = Some(self.setup.node.id.clone());
         own.token_hash = Some(token_hash(token.expose_secret()));
         if own.deployment_id.is_none() {
             own.deployment_id = deployment.map(|d| d.to_string());
         }
+        services::settle_in(&tx, &row.service_id, &self.setup.node.folder).await?;
         let service = services::by_id(&tx, &row.service_id).await?;
         state.settle(&crate::runs::gate_facts(&service)?, now)?;
         let _launching = Launching::begin(self, stage, attempt);
@@ -119,8 +144,18 @@ impl Control {
             })
             .await?;
         }
-        Ok(true)
+        Ok(Start::Done)
     }
+}
+
+/// What came of trying to start a stage.
+enum Start {
+    /// It is started.
+    Done,
+    /// It must not start now.
+    Not,
+    /// There is no slot any more.
+    Full,
 }
 
 fn is_deploy(stage: &stage::Model) -> bool {

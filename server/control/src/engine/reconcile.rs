@@ -11,6 +11,7 @@ use entity::stage;
 use crate::{
     Control,
     error::{Error, Result},
+    nodes::Judge,
     store::{run_state::RunState, runs, services},
 };
 
@@ -55,8 +56,22 @@ impl Control {
         if launching {
             return Ok(());
         }
-        let run = runs::get(self.store.read(), row.run_id.parse()?).await?;
         let now = self.now();
+        match self.judge(&row).await? {
+            Judge::Here => {}
+            Judge::Another => return Ok(()),
+            Judge::Gone(host) => {
+                let silent = now.0 - row.heartbeat_at.or(row.started_at).unwrap_or(now.0);
+                if silent <= self.setup.limits.lease_ms {
+                    return Ok(()); // its runner lives, and talks to another server
+                }
+                // Its runner may live too, cut off from everything; what it reports is refused from now on.
+                let why =
+                    format!("runner lost: {host}, where it ran, was not heard of for {}", in_words(silent));
+                return self.lost(&row, why, false).await;
+            }
+        }
+        let run = runs::get(self.store.read(), row.run_id.parse()?).await?;
         if self.ports.launcher.alive(stage, attempt).await? {
             let started = domain::Timestamp(row.started_at.unwrap_or(now.0));
             let plan: domain::plan::Plan = serde_json::from_str(&run.plan)?;
@@ -73,23 +88,23 @@ impl Control {
             };
             tracing::warn!(%stage, attempt, why, "ending a runner");
             self.ports.launcher.kill(stage, attempt).await?;
-            return self.lost(&row, why).await;
+            return self.lost(&row, why, true).await;
         }
         // Its end may have arrived between the two looks; `lost` looks again inside its transaction.
         self.ports.launcher.kill(stage, attempt).await?;
-        self.lost(&row, "runner lost: its process ended without a word".into()).await
+        self.lost(&row, "runner lost: its process ended without a word".into(), true).await
     }
 
     /// A runner is gone for good: what becomes of its stage is a matter of policy.
-    async fn lost(&self, row: &stage::Model, why: String) -> Result<()> {
+    async fn lost(&self, row: &stage::Model, why: String, here: bool) -> Result<()> {
         let kind: StageKind = row.kind.parse()?;
         let landed = match kind.environment() {
-            Some(environment) => {
+            Some(environment) if here => {
                 let service = services::by_id(self.store.read(), &row.service_id).await?;
                 let found = self.ports.host.deployed(&service.name, environment).await?;
                 found.deployment.map(|d| d.to_string()) == row.deployment_id && found.health == "healthy"
             }
-            None => false,
+            _ => false,
         };
         let now = self.now();
         let tx = self.store.begin().await?;
@@ -125,7 +140,11 @@ impl Control {
         } else if why.starts_with("runner lost") && (row.attempt as u32) <= kind.retries() {
             state.apply(kind, StageEvent::Retry, Some(format!("{why}; it is tried once more")), now)?;
         } else {
-            let tail = if kind.environment().is_some() { "; what was live before still serves" } else { "" };
+            let tail = match kind.environment() {
+                Some(_) if here => "; what was live before still serves",
+                Some(_) => "; whether it went live is seen when that machine is back",
+                None => "",
+            };
             state.apply(kind, StageEvent::Fail, Some(format!("{why}{tail}")), now)?;
         }
         let service = services::by_id(&tx, &state.run.service_id).await?;

@@ -15,6 +15,9 @@ impl Control {
     /// Compares branch heads with what was seen, and takes in what no hook told of. `all` looks at repositories with a hook too.
     pub async fn look_at_heads(&self, all: bool) -> Result<()> {
         for row in services::all(self.store.read()).await? {
+            if !self.at_home(row.folder.as_deref()) {
+                continue;
+            }
             if !(all || row.notices == "poll") || !rows::settings(&row)?.triggers.push {
                 continue;
             }

@@ -28,6 +28,8 @@ impl Control {
         for log in due {
             match self.archive_one(log).await {
                 Ok(()) => done.push(log),
+                // Another server was quicker: it is looked at again.
+                Err(Error::Conflict(_)) => {}
                 // One damaged log keeps no other from being archived; it is not tried for ever.
                 Err(Error::Internal(cause)) => {
                     tracing::error!(stage = %log.stage, attempt = log.attempt, error = &*cause as &dyn std::error::Error, "a log stays in small rows");
@@ -66,9 +68,10 @@ impl Control {
         if group.rows.len() == 1 && block::text_length(&first.body).is_some() {
             return Ok(());
         }
+        let many = group.rows.len();
         let body = tokio::task::spawn_blocking(move || group.packed()).await.map_err(Error::internal)??;
         let tx = self.store.begin().await?;
-        logs::replace(&tx, log, range, body, self.now()).await?;
+        logs::replace(&tx, log, range, (many, body), self.now()).await?;
         Ok(tx.commit().await?)
     }
 }

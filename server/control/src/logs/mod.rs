@@ -2,6 +2,7 @@
 
 mod archive;
 mod outline;
+mod rows;
 mod search;
 
 use domain::{StageId, view::LogPage};
@@ -13,28 +14,51 @@ pub use search::{Case, Part, Search};
 use crate::{
     Control,
     error::{Error, Result},
+    hot::Log,
     store::{logs, runs},
 };
 
 /// Looks through all of a log that go on at the same time; each takes a core while it does.
 pub(crate) const SCANS: usize = 4;
 
+/// An attempt's log, as it was when it was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Which {
+    /// The log.
+    pub log: Log,
+    /// Whether no more lines come.
+    pub complete: bool,
+    /// How many it has.
+    pub lines: u64,
+    /// Whether the hot copy is worth asking: the log grows, or did a moment ago.
+    pub hot: bool,
+}
+
+/// How long after its end many may still read a log's last lines, in milliseconds; later readers take its few large rows.
+pub(crate) const HOT_MS: i64 = 10 * 60_000;
+
 impl Control {
-    /// Which attempt is meant and whether more lines may come.
-    async fn attempt_of(&self, stage: StageId, attempt: Option<u32>) -> Result<(u32, bool)> {
+    /// The attempt that is meant.
+    async fn which(&self, stage: StageId, attempt: Option<u32>) -> Result<Which> {
         let row = runs::stage(self.store.read(), stage).await?;
-        Self::attempt_in(&row, attempt)
+        self.attempt_in(&row, stage, attempt).await
     }
 
-    fn attempt_in(row: &stage::Model, attempt: Option<u32>) -> Result<(u32, bool)> {
+    async fn attempt_in(&self, row: &stage::Model, stage: StageId, attempt: Option<u32>) -> Result<Which> {
         let current = row.attempt as u32;
-        let wanted = attempt.unwrap_or(current);
-        if wanted > current {
-            return Err(Error::not_found("attempt", wanted));
+        let attempt = attempt.unwrap_or(current);
+        if attempt > current {
+            return Err(Error::not_found("attempt", attempt));
         }
-        let complete =
-            wanted < current || !matches!(row.status.as_str(), "in_progress" | "idle" | "awaiting_approval");
-        Ok((wanted, complete))
+        let log = Log { stage, attempt };
+        if attempt < current {
+            let lines = logs::count(self.store.read(), stage, attempt).await?;
+            return Ok(Which { log, complete: true, lines, hot: false });
+        }
+        // Known from one read, so that a line that comes afterwards is not missed.
+        let complete = !matches!(row.status.as_str(), "in_progress" | "idle" | "awaiting_approval");
+        let hot = row.ended_at.is_none_or(|at| self.now().0 - at < HOT_MS);
+        Ok(Which { log, complete, lines: row.lines as u64, hot })
     }
 
     /// The attempt whose log is meant: this one if it was made, the current one when none is named.
@@ -42,7 +66,7 @@ impl Control {
     /// # Errors
     /// [`Error::NotFound`] when there is no such stage or attempt.
     pub async fn log_attempt(&self, stage: StageId, attempt: Option<u32>) -> Result<u32> {
-        Ok(self.attempt_of(stage, attempt).await?.0)
+        Ok(self.which(stage, attempt).await?.log.attempt)
     }
 
     /// Lines `from` up to `from + limit`.
@@ -55,36 +79,40 @@ impl Control {
     ) -> Result<LogPage> {
         // Whether it is complete is asked first: a line that comes between the two reads must not be missed.
         let row = runs::stage(self.store.read(), stage).await?;
-        let (attempt, complete) = Self::attempt_in(&row, attempt)?;
+        let which = self.attempt_in(&row, stage, attempt).await?;
+        self.page(&row, which, from, limit).await
+    }
+
+    async fn page(&self, row: &stage::Model, which: Which, from: u64, limit: u64) -> Result<LogPage> {
         if row.log_removed.is_some() {
-            let removed = row.log_removed;
+            let removed = row.log_removed.clone();
             return Ok(LogPage { lines: Vec::new(), next_seq: 0, total: 0, complete: true, removed });
         }
-        let total = logs::count(self.store.read(), stage, attempt).await?;
-        let lines = logs::read(self.store.read(), stage, attempt, from, limit.min(logs::MOST_LINES)).await?;
+        let total = which.lines;
+        let lines = self.lines(which, from, limit.min(logs::MOST_LINES)).await?;
         let next_seq = lines.last().map_or(from.min(total), |l| l.seq + 1);
-        Ok(LogPage { lines, next_seq, total, complete: complete && next_seq >= total, removed: None })
+        Ok(LogPage { lines, next_seq, total, complete: which.complete && next_seq >= total, removed: None })
     }
 
     /// The last lines.
     pub async fn log_tail(&self, stage: StageId, attempt: Option<u32>, limit: u64) -> Result<LogPage> {
-        let (wanted, _) = self.attempt_of(stage, attempt).await?;
-        let total = logs::count(self.store.read(), stage, wanted).await?;
-        self.log_page(stage, Some(wanted), total.saturating_sub(limit), limit).await
+        let row = runs::stage(self.store.read(), stage).await?;
+        let which = self.attempt_in(&row, stage, attempt).await?;
+        self.page(&row, which, which.lines.saturating_sub(limit), limit).await
     }
 
     /// The next piece of an attempt's whole log as text, and where to go on; nothing at the end.
     pub async fn log_text(&self, stage: StageId, attempt: u32, from: u64) -> Result<Option<(Vec<u8>, u64)>> {
-        let mut rows = logs::Rows::from(stage, attempt, from);
-        let some = rows.next(self.store.read()).await?;
-        let Some(first) = some.first() else {
+        let row = runs::stage(self.store.read(), stage).await?;
+        let which = self.attempt_in(&row, stage, Some(attempt)).await?;
+        let some = self.rows(which, from).next(self.store.read()).await?;
+        let (Some(first), Some(last)) = (some.first(), some.last()) else {
             // Nothing at all: was it removed? Then that is what there is to read.
-            let removed =
-                if from == 0 { runs::stage(self.store.read(), stage).await?.log_removed } else { None };
-            return Ok(removed.map(|why| (format!("This log was {why}.\n").into_bytes(), 1)));
+            let removed = row.log_removed.filter(|_| from == 0);
+            return Ok(removed.map(|why| (format!("This log was {why}.\n").into_bytes(), u64::MAX)));
         };
-        let skip = from.saturating_sub(first.first_seq as u64) as usize;
-        let next = rows.at();
+        let skip = from.saturating_sub(first.first) as usize;
+        let next = last.next;
         let text = tokio::task::spawn_blocking(move || {
             let mut text = Vec::new();
             for row in &some {

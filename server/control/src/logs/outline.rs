@@ -7,7 +7,6 @@ use domain::{
     outline::{Outline, mark},
     view::Stream,
 };
-use entity::log_chunk;
 use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use memchr::memchr;
@@ -16,6 +15,7 @@ use super::search::Look;
 use crate::{
     Control,
     error::{Error, Result},
+    hot::Row,
     store::logs::block,
 };
 
@@ -33,15 +33,14 @@ impl Control {
     /// # Errors
     /// [`Error::NotFound`] when there is no such stage or attempt.
     pub async fn log_outline(&self, stage: StageId, attempt: Option<u32>) -> Result<Outline> {
-        let (attempt, complete) = self.attempt_of(stage, attempt).await?;
+        let which = self.which(stage, attempt).await?;
         let matcher = RegexMatcherBuilder::new()
             .multi_line(true)
             .line_terminator(Some(b'\n'))
             .build(MARKS)
             .map_err(Error::internal)?;
-        let mut outline =
-            self.scan(stage, attempt, Parts { matcher, outline: Outline::default() }).await?.outline;
-        if complete {
+        let mut outline = self.scan(which, Parts { matcher, outline: Outline::default() }).await?.outline;
+        if which.complete {
             outline.close(outline.next);
         }
         Ok(outline)
@@ -49,9 +48,9 @@ impl Control {
 }
 
 impl Look for Parts {
-    fn row(&mut self, row: &log_chunk::Model) -> Result<()> {
+    fn row(&mut self, row: &Row) -> Result<()> {
         let text = block::text(&row.body)?;
-        let (mut at, mut seq, mut marks) = (0, row.first_seq as u64, None);
+        let (mut at, mut seq, mut marks) = (0, row.first, None);
         while let Some(found) = self.matcher.find_at(&text, at).map_err(Error::internal)? {
             seq += memchr::memchr_iter(b'\n', &text[at..found.start()]).count() as u64;
             let end = memchr(b'\n', &text[found.start()..]).map_or(text.len(), |end| found.start() + end);
@@ -60,7 +59,7 @@ impl Look for Parts {
             if marks.is_none() && (line.starts_with('$') || mark(Stream::Stdout, &line).is_some()) {
                 marks = Some(block::marks(&row.body)?);
             }
-            let place = (seq - row.first_seq as u64) as usize;
+            let place = (seq - row.first) as usize;
             let stream = marks.as_ref().and_then(|m| m.get(place)).map_or(Stream::Stdout, |m| m.1);
             self.outline.see(seq, stream, &line);
             (at, seq) = (end + 1, seq + 1);
@@ -68,7 +67,7 @@ impl Look for Parts {
                 break;
             }
         }
-        self.outline.next = row.next_seq as u64;
+        self.outline.next = row.next;
         Ok(())
     }
 }

@@ -9,15 +9,16 @@ use domain::{
     StageId,
     view::{LogMatch, LogMatches},
 };
-use entity::log_chunk;
 use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use memchr::{memchr, memchr_iter};
 
+use super::Which;
 use crate::{
     Control,
     error::{Error, Result},
-    store::logs::{Rows, block},
+    hot::Row,
+    store::logs::block,
 };
 
 /// Longest pattern.
@@ -113,14 +114,14 @@ impl Control {
         limit: u64,
     ) -> Result<LogMatches> {
         let scan = Scan::new(search.compile()?, part, limit as usize);
-        let attempt = self.log_attempt(stage, attempt).await?;
-        Ok(self.scan(stage, attempt, scan).await?.found())
+        let which = self.which(stage, attempt).await?;
+        Ok(self.scan(which, scan).await?.found())
     }
 
     /// Takes all rows of a log by something that looks at them; one piece is looked at while the next is read.
-    pub(super) async fn scan<L: Look>(&self, stage: StageId, attempt: u32, mut look: L) -> Result<L> {
+    pub(super) async fn scan<L: Look>(&self, which: Which, mut look: L) -> Result<L> {
         let _turn = self.scans.acquire().await.map_err(Error::internal)?;
-        let mut rows = Rows::from(stage, attempt, 0);
+        let mut rows = self.rows(which, 0);
         let mut some = rows.next(self.store.read()).await?;
         while !some.is_empty() {
             let work = tokio::task::spawn_blocking(move || {
@@ -139,7 +140,7 @@ impl Control {
 /// What looks at the rows of a log, in order.
 pub(super) trait Look: Send + 'static {
     /// The next row.
-    fn row(&mut self, row: &log_chunk::Model) -> Result<()>;
+    fn row(&mut self, row: &Row) -> Result<()>;
 }
 
 /// A search on its way through a log.
@@ -188,11 +189,11 @@ impl Scan {
 }
 
 impl Look for Scan {
-    fn row(&mut self, row: &log_chunk::Model) -> Result<()> {
+    fn row(&mut self, row: &Row) -> Result<()> {
         let text = block::text(&row.body)?;
         let seen = block::visible(&text);
         // The same line in what is seen and in what is stored: where it begins, and its number.
-        let (mut at, mut raw, mut seq) = (0, 0, row.first_seq as u64);
+        let (mut at, mut raw, mut seq) = (0, 0, row.first);
         while at < seen.len() {
             let found = self.matcher.find_at(&seen, at).map_err(Error::internal)?;
             let Some(start) = found.map(|m| m.start()).filter(|start| *start < seen.len()) else { break };

@@ -6,29 +6,22 @@ use proptest::prelude::*;
 use super::*;
 
 /// Rows of a few lines each, as batches leave them.
-fn rows(texts: &[&str], each: usize) -> Vec<log_chunk::Model> {
+fn rows(texts: &[&str], each: usize) -> Vec<Row> {
     let (mut first, mut rows) = (0, Vec::new());
     for some in texts.chunks(each.max(1)) {
         let lines: Vec<_> = some
             .iter()
             .map(|t| NewLine { at: Timestamp(0), stream: Stream::Stdout, text: (*t).into() })
             .collect();
-        let next = first + some.len() as i64;
+        let next = first + some.len() as u64;
         let body = block::pack(&lines, 1).unwrap();
-        rows.push(log_chunk::Model {
-            stage_id: String::new(),
-            attempt: 1,
-            first_seq: first,
-            next_seq: next,
-            body,
-            at: 0,
-        });
+        rows.push(Row { first, next, body });
         first = next;
     }
     rows
 }
 
-fn search(search: &Search, part: Part, limit: usize, rows: &[log_chunk::Model]) -> LogMatches {
+fn search(search: &Search, part: Part, limit: usize, rows: &[Row]) -> LogMatches {
     let mut scan = Scan::new(search.compile().unwrap(), part, limit);
     rows.iter().for_each(|row| scan.row(row).unwrap());
     scan.found()

@@ -18,6 +18,8 @@ pub enum Lock {
     Events = 7_316_577,
     /// Change the schema, or put other rows in the place of all.
     Schema = 7_316_578,
+    /// Decide what starts: what was counted must still be so when it is committed.
+    Dispatch = 7_316_579,
 }
 
 /// Waits for a lock, which lasts as long as the transaction. SQLite has one writer: its transaction is the lock.

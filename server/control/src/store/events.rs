@@ -52,6 +52,17 @@ pub async fn newest<C: ConnectionTrait>(db: &C) -> Result<i64> {
     Ok(last.map_or(0, |e| e.seq))
 }
 
+/// Number of a run's newest event.
+pub async fn newest_of<C: ConnectionTrait>(db: &C, run: &str) -> Result<i64> {
+    let last = event::Entity::find()
+        .filter(event::Column::RunId.eq(run))
+        .order_by_desc(event::Column::Seq)
+        .limit(1)
+        .one(db)
+        .await?;
+    Ok(last.map_or(0, |e| e.seq))
+}
+
 /// Events after a number, oldest first.
 pub async fn after<C: ConnectionTrait>(
     db: &C,

@@ -4,13 +4,14 @@
 //! that writers queue here and never meet "database is locked"; `BEGIN IMMEDIATE` keeps that true beside other processes.
 
 pub mod access;
-mod backend;
+pub(crate) mod backend;
 pub mod backup;
 pub mod deliveries;
 pub mod deployments;
 pub mod events;
 pub mod forge;
 pub mod logs;
+pub mod nodes;
 mod open;
 pub mod retention;
 pub mod rows;

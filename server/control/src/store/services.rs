@@ -53,9 +53,10 @@ pub async fn update<C: ConnectionTrait>(db: &C, mut row: service::Model) -> Resu
     let read = row.generation;
     row.generation += 1;
     let mut model = service::ActiveModel::from(row.clone()).reset_all();
-    // These two move by themselves, without a change of settings.
+    // These move by themselves, without a change of settings.
     model.last_run = NotSet;
     model.head = NotSet;
+    model.folder = NotSet;
     let done = service::Entity::update_many()
         .set(model)
         .filter(service::Column::Id.eq(&row.id))
@@ -82,6 +83,28 @@ pub async fn next_run_number<C: ConnectionTrait>(db: &C, id: &str) -> Result<i64
         return Err(Error::not_found("service", id));
     }
     Ok(by_id(db, id).await?.last_run)
+}
+
+/// Gives a service a home, if it has none.
+pub async fn settle_in<C: ConnectionTrait>(db: &C, id: &str, folder: &str) -> Result<()> {
+    service::Entity::update_many()
+        .col_expr(service::Column::Folder, Expr::value(Some(folder)))
+        .filter(service::Column::Id.eq(id))
+        .filter(service::Column::Folder.is_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Moves a service from one home to another.
+pub async fn move_home<C: ConnectionTrait>(db: &C, id: &str, from: &str, to: &str) -> Result<()> {
+    service::Entity::update_many()
+        .col_expr(service::Column::Folder, Expr::value(Some(to)))
+        .filter(service::Column::Id.eq(id))
+        .filter(service::Column::Folder.eq(from))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Remembers the newest head that was seen of the service's branch.

@@ -14,6 +14,7 @@ use sea_orm::{
 use super::{LIGHTLY, block};
 use crate::{
     error::{Error, Result},
+    hot::Row,
     store::backend,
 };
 
@@ -39,6 +40,15 @@ pub struct Batch {
     pub pieces: Vec<Piece>,
 }
 
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Number of the line that is wanted next.
+    pub next_seq: u64,
+    /// The rows that are new.
+    pub rows: Vec<Row>,
+}
+
 /// Where a stage stands.
 struct Stands {
     attempt: i32,
@@ -57,7 +67,7 @@ pub async fn append<C: ConnectionTrait>(
     db: &C,
     batches: &[Batch],
     now: Timestamp,
-) -> Result<Vec<Result<u64>>> {
+) -> Result<Vec<Result<Stored>>> {
     let mut stages = stand(db, batches).await?;
     let (mut rows, mut begun, mut answers) = (Vec::new(), Vec::new(), Vec::with_capacity(batches.len()));
     for batch in batches {
@@ -98,7 +108,7 @@ fn judge(
     now: Timestamp,
     rows: &mut Vec<log_chunk::ActiveModel>,
     begun: &mut Vec<log_unarchived::ActiveModel>,
-) -> Result<u64> {
+) -> Result<Stored> {
     let id = batch.stage.to_string();
     let stage = stages.get_mut(&id).ok_or_else(|| Error::not_found("stage", &id))?;
     if stage.attempt != batch.attempt as i32 || stage.status != "in_progress" {
@@ -124,12 +134,14 @@ fn judge(
         }
         at = end;
     }
+    let mut new = Vec::with_capacity(fresh.len());
     for (first, next, body) in fresh {
         if stage.next == 0 {
             begun
                 .push(log_unarchived::ActiveModel { stage_id: Set(id.clone()), attempt: Set(stage.attempt) });
         }
         stage.next = next;
+        new.push(Row { first, next, body: body.clone() });
         rows.push(log_chunk::ActiveModel {
             stage_id: Set(id.clone()),
             attempt: Set(stage.attempt),
@@ -139,7 +151,7 @@ fn judge(
             at: Set(now.0),
         });
     }
-    Ok(stage.next)
+    Ok(Stored { next_seq: stage.next, rows: new })
 }
 
 /// Writes down how far the stages have come, all in one statement.

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::insert;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A log that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,23 +69,26 @@ pub async fn archived<C: ConnectionTrait>(db: &C, all: &[Due]) -> Result<()> {
     Ok(())
 }
 
-/// Puts one row in the place of all that hold lines from `first` up to `next`.
+/// Puts one row in the place of those that hold lines from `first` up to `next`, which must be so many.
 ///
 /// # Errors
-/// When the database does not answer.
+/// When the database does not answer; [`Error::Conflict`] when they are not as they were read.
 pub async fn replace<C: ConnectionTrait>(
     db: &C,
     log: Due,
     (first, next): (u64, u64),
-    body: Vec<u8>,
+    (many, body): (usize, Vec<u8>),
     now: Timestamp,
 ) -> Result<()> {
-    log_chunk::Entity::delete_many()
+    let gone = log_chunk::Entity::delete_many()
         .filter(log_chunk::Column::StageId.eq(log.stage.to_string()))
         .filter(log_chunk::Column::Attempt.eq(log.attempt as i32))
         .filter(log_chunk::Column::FirstSeq.gte(first as i64))
         .filter(log_chunk::Column::FirstSeq.lt(next as i64))
         .exec(db)
         .await?;
+    if gone.rows_affected != many as u64 {
+        return Err(Error::Conflict("another server put these rows together at the same time".into()));
+    }
     insert(db, &log.stage.to_string(), log.attempt as i32, (first, next), body, now).await
 }

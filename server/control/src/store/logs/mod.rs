@@ -5,7 +5,7 @@
 mod append;
 mod archive;
 
-use domain::{StageId, Timestamp, view::LogLine};
+use domain::{StageId, Timestamp};
 use entity::log_chunk;
 use sea_orm::{
     ActiveValue::Set,
@@ -14,7 +14,7 @@ use sea_orm::{
     sea_query::{ExprTrait, Func, Query, SimpleExpr},
 };
 
-pub use append::{Batch, Piece, append};
+pub use append::{Batch, Piece, Stored, append};
 pub use archive::{Due, archived, due, replace};
 pub use lines::block;
 
@@ -46,32 +46,6 @@ async fn insert<C: ConnectionTrait>(
     Ok(())
 }
 
-/// Lines from a number on, up to `limit`.
-pub async fn read<C: ConnectionTrait>(
-    db: &C,
-    stage: StageId,
-    attempt: u32,
-    from: u64,
-    limit: u64,
-) -> Result<Vec<LogLine>> {
-    let (mut found, mut rows) = (Vec::new(), Rows::from(stage, attempt, from));
-    while (found.len() as u64) < limit {
-        let some = rows.next(db).await?;
-        if some.is_empty() {
-            break;
-        }
-        for row in &some {
-            let skip = from.saturating_sub(row.first_seq as u64) as usize;
-            found.extend(block::lines(row.first_seq as u64, &row.body)?.into_iter().skip(skip));
-            if found.len() as u64 >= limit {
-                break;
-            }
-        }
-    }
-    found.truncate(limit as usize);
-    Ok(found)
-}
-
 /// Rows of one log, in order, a few at a time: many while they are small, few when they are large.
 #[derive(Debug, Clone)]
 pub struct Rows {
@@ -92,9 +66,9 @@ impl Rows {
         Self { stage: stage.to_string(), attempt: attempt as i32, at: from, few: FEW.0 }
     }
 
-    /// Which line they go on at.
-    pub fn at(&self) -> u64 {
-        self.at
+    /// Goes on at another line.
+    pub fn go_to(&mut self, at: u64) {
+        self.at = at;
     }
 
     /// The next few; none at the end.

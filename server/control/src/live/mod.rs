@@ -1,12 +1,14 @@
 //! What a live stream sends next: reads facts after a cursor, then waits for a nudge or a few seconds.
 //!
 //! The cursor is the whole memory, so a stream may end at any line and go on at another server. A slow reader makes its own stream
-//! slow and nobody else's.
+//! slow and nobody else's. What many readers of one run want to know at the same time is found out once (`desk`).
 
-use std::time::Duration;
+mod desk;
+
+use std::{sync::Arc, time::Duration};
 
 use domain::{
-    RunId, StageId, Status,
+    RunId, StageId,
     live::{Cursor, LiveEvent, LogEvent},
 };
 use tokio::sync::watch;
@@ -14,11 +16,15 @@ use tokio::sync::watch;
 use crate::{
     Control,
     error::Result,
+    hot::{Log, State},
     store::{events, logs, runs},
 };
 
-/// How long a stream waits before it looks by itself.
-const LOOK_AFTER: Duration = Duration::from_secs(5);
+pub(crate) use desk::Desk;
+use desk::Table;
+
+/// How long a stream waits before it looks by itself, and how long while news of other servers do not come.
+const LOOK_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(1));
 /// Most lines in one message.
 const LINES: u64 = 2_000;
 
@@ -28,7 +34,8 @@ pub type Message = (Cursor, LiveEvent);
 /// Follows one run, or everything.
 pub struct Follower {
     control: Control,
-    run: Option<RunId>,
+    /// Where followers of the same run meet; none for who follows everything.
+    table: Option<Arc<Table>>,
     cursor: Cursor,
     nudge: watch::Receiver<u64>,
     first: bool,
@@ -40,13 +47,8 @@ impl Control {
         runs::get(self.store.read(), run).await?;
         let first = cursor.is_none();
         let cursor = cursor.unwrap_or_default();
-        Ok(Follower {
-            control: self.clone(),
-            run: Some(run),
-            cursor,
-            nudge: self.nudge.follow(Some(run)),
-            first,
-        })
+        let table = Some(self.desk.table(run));
+        Ok(Follower { control: self.clone(), table, cursor, nudge: self.nudge.follow(Some(run)), first })
     }
 
     /// Follows everything after a cursor; without one, from now on.
@@ -56,7 +58,7 @@ impl Control {
             Some(cursor) => cursor,
             None => Cursor { event: events::newest(self.store.read()).await?, ..Cursor::default() },
         };
-        Ok(Follower { control: self.clone(), run: None, cursor, nudge, first: false })
+        Ok(Follower { control: self.clone(), table: None, cursor, nudge, first: false })
     }
 }
 
@@ -64,15 +66,17 @@ impl Follower {
     /// The next messages, at least one; the last of a run's is [`LiveEvent::End`].
     pub async fn next(&mut self) -> Result<Vec<Message>> {
         loop {
-            self.nudge.borrow_and_update();
-            let messages = match self.run {
-                Some(run) => self.of_run(run).await?,
+            let nudged = *self.nudge.borrow_and_update();
+            let messages = match self.table.clone() {
+                Some(table) => self.of_run(&table, nudged).await?,
                 None => self.of_all().await?,
             };
             if !messages.is_empty() {
                 return Ok(messages);
             }
-            let _ = tokio::time::timeout(LOOK_AFTER, self.nudge.changed()).await;
+            let alone = self.control.hot.as_ref().is_some_and(|c| matches!(c.hot().state(), State::Away(_)));
+            let patience = if alone { LOOK_AFTER.1 } else { LOOK_AFTER.0 };
+            let _ = tokio::time::timeout(patience, self.nudge.changed()).await;
         }
     }
 
@@ -95,48 +99,30 @@ impl Follower {
         Ok(messages)
     }
 
-    async fn of_run(&mut self, id: RunId) -> Result<Vec<Message>> {
-        let db = self.control.store.read();
-        // Where things stand is read before the lines: a line that comes in between is sent next time, never passed over.
-        let row = runs::get(db, id).await?;
-        let stages =
-            runs::stages_of(db, std::slice::from_ref(&row.id)).await?.remove(&row.id).unwrap_or_default();
-        let news = events::after(db, self.cursor.event, Some(&row.id), 500).await?;
+    async fn of_run(&mut self, table: &Table, nudged: u64) -> Result<Vec<Message>> {
+        // Where things stand is known before the lines: a line that comes in between is sent next time, never passed over.
+        let facts = table.facts(&self.control, nudged).await?;
         let mut messages = Vec::new();
-        if let Some(last) = news.last() {
-            self.cursor.event = last.seq;
-        }
-        if !news.is_empty() || std::mem::take(&mut self.first) {
-            let run = self.control.run(id).await?;
-            let named: Vec<&str> = news.iter().map(|e| e.payload.as_str()).collect();
-            for stage in &run.stages {
-                let word = format!("\"stage\":\"{}\"", stage.kind);
-                if named.iter().any(|p| p.contains(&word)) {
-                    messages.push((self.cursor.clone(), LiveEvent::Stage(Box::new(stage.clone()))));
-                }
-            }
-            messages.push((self.cursor.clone(), LiveEvent::Run(Box::new(run))));
+        let fresh = facts.event > self.cursor.event;
+        if std::mem::take(&mut self.first) || fresh {
+            let changes = table.changes(&self.control, self.cursor.event, facts.event).await?;
+            self.cursor.event = changes.event.max(self.cursor.event);
+            messages.extend(changes.told.iter().map(|event| (self.cursor.clone(), event.clone())));
         }
         let mut behind = false;
-        for stage in &stages {
-            for attempt in 1..=stage.attempt as u32 {
-                let (stage_id, key): (StageId, _) = (stage.id.parse()?, (stage.ordinal as u8, attempt));
-                let at = self.cursor.lines.get(&key).copied().unwrap_or(0);
-                if attempt == stage.attempt as u32 && stage.lines as u64 <= at {
-                    continue;
-                }
-                let lines = logs::read(db, stage_id, attempt, at, LINES).await?;
-                let Some(last) = lines.last() else { continue };
-                behind = true;
-                self.cursor.lines.insert(key, last.seq + 1);
-                messages.push((
-                    self.cursor.clone(),
-                    LiveEvent::Log(LogEvent { stage: stage_id, attempt, lines }),
-                ));
+        for log in &facts.logs {
+            let at = self.cursor.lines.get(&log.key).copied().unwrap_or(0);
+            if log.which.lines <= at {
+                continue;
             }
+            let lines = table.lines(&self.control, log.which, at, LINES).await?;
+            let Some(last) = lines.last() else { continue };
+            behind = true;
+            self.cursor.lines.insert(log.key, last.seq + 1);
+            let Log { stage, attempt } = log.which.log;
+            messages.push((self.cursor.clone(), LiveEvent::Log(LogEvent { stage, attempt, lines })));
         }
-        let over = row.status.parse::<Status>()?.is_terminal();
-        if over && !behind && news.is_empty() {
+        if facts.over && !behind && !fresh {
             messages.push((self.cursor.clone(), LiveEvent::End));
         }
         Ok(messages)
