@@ -27,10 +27,24 @@ impl OwnDaemon {
                 "--default-address-pool",
                 &format!("base=10.{}.0.0/16,size=24", 100 + std::process::id() % 100),
             ])
+            .args(Self::same_bridge())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap()
+    }
+
+    /// Leaves the address of the bridge as it is, which would else become one of its own; its containers get the bridge's last addresses.
+    fn same_bridge() -> Vec<String> {
+        let asked = Command::new("ip").args(["-4", "-o", "address", "show", "docker0"]).output();
+        let said =
+            asked.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let address = said.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+        let Some((address, "16")) = address.and_then(|a| a.split_once('/')) else { return Vec::new() };
+        let Some((net, _)) = address.rsplit_once('.').and_then(|(net, _)| net.rsplit_once('.')) else {
+            return Vec::new();
+        };
+        vec![format!("--bip={address}/16"), format!("--fixed-cidr={net}.254.0/24")]
     }
 
     /// Whether one can be started here.
