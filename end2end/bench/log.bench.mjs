@@ -96,7 +96,7 @@ async function walked(report, what, { browser, server, cookies, lines, path, too
   report.row(`${what}: all of Chromium's memory after that (PSS)`, "MB", held, bars ? { bar: { of: "max", most: 300 } } : {});
 }
 
-/** Waits until a text is in view in the panel. */
+/** Waits until a text is in view in the panel; the panel itself may reach below the window. */
 const shown = (page, text) =>
   page.waitForFunction((text) => {
     const panel = document.querySelector(".lines");
@@ -104,7 +104,7 @@ const shown = (page, text) =>
     const view = panel.getBoundingClientRect();
     return [...panel.querySelectorAll(".ln")].some((el) => {
       const at = el.getBoundingClientRect();
-      return el.textContent.includes(text) && at.top < Math.min(view.bottom, innerHeight) && at.bottom > view.top;
+      return el.textContent.includes(text) && at.top < view.bottom && at.bottom > view.top;
     });
   }, text);
 
