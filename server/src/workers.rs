@@ -4,7 +4,7 @@
 
 use std::{future::Future, path::Path, time::Duration};
 
-use control::{Control, hot::News};
+use control::{Control, hot::News, nudge::Nudge};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -18,174 +18,62 @@ pub fn start(
     tracker: &TaskTracker,
     shutdown: &CancellationToken,
 ) {
-    let (c, data) = (control.clone(), data.to_owned());
-    spawn(tracker, shutdown, "alive", Duration::from_secs(3), never, move || {
-        let (control, data) = (c.clone(), data.clone());
+    let workers = Workers { control, tracker, shutdown };
+    let data = data.to_owned();
+    workers.look("alive", 3, Whose::Each, move |control| {
+        let data = data.clone();
         async move { serve::list(&control, &data).await }
     });
-    let nudges = control.nudges().clone();
-    let c = control.clone();
-    spawn(
-        tracker,
-        shutdown,
-        "intake",
-        Duration::from_secs(2),
-        {
-            let nudges = nudges.clone();
-            move || {
-                let nudges = nudges.clone();
-                async move { nudges.wait_intake().await }
-            }
-        },
-        move || {
-            let (control, inbox) = (c.clone(), inbox.clone());
-            async move {
-                inbox.take_in(&control).await?;
-                control.intake().await.map(drop)
-            }
-        },
-    );
-    let c = control.clone();
-    spawn(
-        tracker,
-        shutdown,
+    let intake = move |control: Control| {
+        let inbox = inbox.clone();
+        async move {
+            inbox.take_in(&control).await?;
+            control.intake().await.map(drop)
+        }
+    };
+    workers.look_when("intake", 2, Whose::Each, |n| async move { n.wait_intake().await }, intake);
+    workers.look_when(
         "dispatch",
-        Duration::from_secs(1),
-        {
-            let nudges = nudges.clone();
-            move || {
-                let nudges = nudges.clone();
-                async move { nudges.wait_dispatch().await }
-            }
-        },
-        move || {
-            let control = c.clone();
-            async move { control.dispatch().await.map(drop) }
-        },
+        1,
+        Whose::Each,
+        |n| async move { n.wait_dispatch().await },
+        |c| async move { c.dispatch().await.map(drop) },
     );
-    let c = control.clone();
-    spawn(tracker, shutdown, "reconcile", Duration::from_secs(2), never, move || {
-        let control = c.clone();
-        async move { control.reconcile().await }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "heads", Duration::from_secs(15), never, move || {
-        let control = c.clone();
-        async move {
-            if control.turn_here("heads", Duration::from_secs(40)).await? {
-                control.look_at_heads(false).await?;
-            }
+    workers.look("reconcile", 2, Whose::Each, |c| async move { c.reconcile().await });
+    workers.look("heads", 15, Whose::Folders(40), |c| async move { c.look_at_heads(false).await });
+    workers.look("missed-hooks", 300, Whose::Folders(310), |c| async move { c.look_at_heads(true).await });
+    if control.acts_on_forge() {
+        workers.look_when(
+            "forge-hooks",
+            60,
+            Whose::One(70),
+            |n| async move { n.wait_hooks().await },
+            |c| async move { c.tend_hooks().await },
+        );
+        workers.look_when(
+            "forge-reports",
+            2,
+            Whose::One(15),
+            |n| async move { n.wait_reports().await },
+            |c| async move { c.report().await },
+        );
+        workers.look("missed-deliveries", 300, Whose::One(310), |c| async move {
+            let asked = c.ask_again().await?;
+            metrics::counter!("seamless_github_redeliveries_total").increment(asked as u64);
             Ok(())
-        }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "missed-hooks", Duration::from_secs(300), never, move || {
-        let control = c.clone();
-        async move {
-            if control.turn_here("missed-hooks", Duration::from_secs(310)).await? {
-                control.look_at_heads(true).await?;
-            }
-            Ok(())
-        }
-    });
-    let c = control.clone();
-    let nudged = nudges.clone();
-    spawn(
-        tracker,
-        shutdown,
-        "forge-hooks",
-        Duration::from_secs(60),
-        move || {
-            let nudges = nudged.clone();
-            async move { nudges.wait_hooks().await }
-        },
-        move || {
-            let control = c.clone();
-            async move {
-                if control.turn("hooks", Duration::from_secs(70)).await? {
-                    control.tend_hooks().await?;
-                }
-                Ok(())
-            }
-        },
-    );
-    let c = control.clone();
-    let nudged = nudges.clone();
-    spawn(
-        tracker,
-        shutdown,
-        "forge-reports",
-        Duration::from_secs(2),
-        move || {
-            let nudges = nudged.clone();
-            async move { nudges.wait_reports().await }
-        },
-        move || {
-            let control = c.clone();
-            async move {
-                if control.turn("reports", Duration::from_secs(15)).await? {
-                    control.report().await?;
-                }
-                Ok(())
-            }
-        },
-    );
-    let c = control.clone();
-    spawn(tracker, shutdown, "missed-deliveries", Duration::from_secs(300), never, move || {
-        let control = c.clone();
-        async move {
-            if control.turn("missed-deliveries", Duration::from_secs(310)).await? {
-                let asked = control.ask_again().await?;
-                metrics::counter!("seamless_github_redeliveries_total").increment(asked as u64);
-            }
-            Ok(())
-        }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "ensure", Duration::from_secs(10), never, move || {
-        let control = c.clone();
-        async move {
-            if control.turn_here("ensure", Duration::from_secs(25)).await? {
-                control.ensure_deployed().await?;
-            }
-            Ok(())
-        }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "sweep", Duration::from_secs(60), never, move || {
-        let control = c.clone();
-        async move {
-            if control.turn_here("sweep", Duration::from_secs(70)).await? {
-                control.sweep().await?;
-            }
-            Ok(())
-        }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "clean", Duration::from_secs(3600), never, move || {
-        let control = c.clone();
-        async move {
-            // Neither waits for the other to succeed. What is retained is the database's, what is cleaned is this folder's.
-            let retained = match control.turn("retain", Duration::from_secs(3700)).await? {
-                true => control.retain().await.map(drop),
-                false => Ok(()),
-            };
-            if control.turn_here("clean", Duration::from_secs(3700)).await? {
-                control.clean().await?;
-            }
-            retained
-        }
-    });
-    let c = control.clone();
-    spawn(tracker, shutdown, "archive", Duration::from_secs(5), never, move || {
-        let control = c.clone();
-        async move {
-            // As long as there is a whole lot of them, without a pause.
-            while control.turn("archive", Duration::from_secs(15)).await?
-                && control.archive().await? == control::logs::MANY as usize
-            {}
-            Ok(())
-        }
+        });
+    }
+    workers.look("ensure", 10, Whose::Folders(25), |c| async move { c.ensure_deployed().await });
+    workers.look("sweep", 60, Whose::Folders(70), |c| async move { c.sweep().await });
+    // What is retained is the database's, what is cleaned is this folder's.
+    workers.look("retain", 3600, Whose::One(3700), |c| async move { c.retain().await.map(drop) });
+    workers.look("clean", 3600, Whose::Folders(3700), |c| async move { c.clean().await });
+    workers.look("archive", 5, Whose::Each, |c| async move {
+        // As long as there is a whole lot of them, without a pause; the lease is taken anew for each lot.
+        while c.turn("archive", Duration::from_secs(15)).await?
+            && c.archive().await? == control::logs::MANY as usize
+        {}
+        Ok(())
     });
     if let Some(mut news) = control.news() {
         let (nudges, ending) = (control.nudges().clone(), shutdown.clone());
@@ -203,69 +91,92 @@ pub fn start(
             }
             tracing::debug!(worker = "news", "worker ended");
         });
-        let c = control.clone();
-        spawn(tracker, shutdown, "redis", Duration::from_secs(1), never, move || {
-            let control = c.clone();
-            async move {
-                let state = control.hot_state();
-                let up = state.is_some_and(|state| state.ails().is_none());
-                metrics::gauge!("seamless_redis_up").set(f64::from(u8::from(up)));
-                let [hits, misses] = control.hot_reads();
-                metrics::counter!("seamless_redis_reads_total", "found" => "yes").absolute(hits);
-                metrics::counter!("seamless_redis_reads_total", "found" => "no").absolute(misses);
-                control.tell_of_hot().await
-            }
+        workers.look("redis", 1, Whose::Each, |c| async move {
+            let up = c.hot_state().is_some_and(|state| state.ails().is_none());
+            metrics::gauge!("seamless_redis_up").set(f64::from(u8::from(up)));
+            let [hits, misses] = c.hot_reads();
+            metrics::counter!("seamless_redis_reads_total", "found" => "yes").absolute(hits);
+            metrics::counter!("seamless_redis_reads_total", "found" => "no").absolute(misses);
+            c.tell_of_hot().await
         });
     }
-    let c = control.clone();
-    spawn(tracker, shutdown, "gauges", Duration::from_secs(10), never, move || {
-        let control = c.clone();
-        async move {
-            let gauges = control.gauges().await?;
-            metrics::gauge!("seamless_stages_queued").set(gauges.queued as f64);
-            metrics::gauge!("seamless_stages_in_progress").set(gauges.in_progress as f64);
-            metrics::gauge!("seamless_runs_open").set(gauges.open_runs as f64);
-            metrics::gauge!("seamless_github_untold").set(control.forge().await?.untold as f64);
-            Ok(())
-        }
+    workers.look("gauges", 10, Whose::Each, |c| async move {
+        let gauges = c.gauges().await?;
+        metrics::gauge!("seamless_stages_queued").set(gauges.queued as f64);
+        metrics::gauge!("seamless_stages_in_progress").set(gauges.in_progress as f64);
+        metrics::gauge!("seamless_runs_open").set(gauges.open_runs as f64);
+        metrics::gauge!("seamless_github_untold").set(c.forge().await?.untold as f64);
+        Ok(())
     });
 }
 
-async fn never() {
-    std::future::pending().await
+/// Whose work it is, where several servers share a database; leases in seconds.
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    /// Every server's.
+    Each,
+    /// One server's of each data folder at a time.
+    Folders(u64),
+    /// One server's at a time.
+    One(u64),
 }
 
-/// Works at once, then whenever nudged or after `every`.
-fn spawn<N, NF, W, WF>(
-    tracker: &TaskTracker,
-    shutdown: &CancellationToken,
-    name: &'static str,
-    every: Duration,
-    nudged: N,
-    work: W,
-) where
-    N: Fn() -> NF + Send + 'static,
-    NF: Future<Output = ()> + Send,
-    W: Fn() -> WF + Send + 'static,
-    WF: Future<Output = control::Result<()>> + Send,
-{
-    let shutdown = shutdown.clone();
-    tracker.spawn(async move {
-        loop {
-            if let Err(error) = work().await {
-                tracing::error!(
-                    worker = name,
-                    error = &error as &dyn std::error::Error,
-                    "a look failed; it is made again"
-                );
-                metrics::counter!("seamless_worker_failures_total", "worker" => name).increment(1);
-            }
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                () = nudged() => {}
-                () = tokio::time::sleep(every) => {}
-            }
+impl Whose {
+    async fn turn(self, control: &Control, name: &str) -> control::Result<bool> {
+        match self {
+            Whose::Each => Ok(true),
+            Whose::Folders(lasts) => control.turn_here(name, Duration::from_secs(lasts)).await,
+            Whose::One(lasts) => control.turn(name, Duration::from_secs(lasts)).await,
         }
-        tracing::debug!(worker = name, "worker ended");
-    });
+    }
+}
+
+struct Workers<'a> {
+    control: &'a Control,
+    tracker: &'a TaskTracker,
+    shutdown: &'a CancellationToken,
+}
+
+impl Workers<'_> {
+    /// Works at once, then after every so many seconds.
+    fn look<W, WF>(&self, name: &'static str, every: u64, whose: Whose, work: W)
+    where
+        W: Fn(Control) -> WF + Send + 'static,
+        WF: Future<Output = control::Result<()>> + Send,
+    {
+        self.look_when(name, every, whose, |_| std::future::pending(), work);
+    }
+
+    /// Works at once, then whenever nudged, or after so many seconds.
+    fn look_when<N, NF, W, WF>(&self, name: &'static str, every: u64, whose: Whose, nudged: N, work: W)
+    where
+        N: Fn(Nudge) -> NF + Send + 'static,
+        NF: Future<Output = ()> + Send,
+        W: Fn(Control) -> WF + Send + 'static,
+        WF: Future<Output = control::Result<()>> + Send,
+    {
+        let (control, shutdown) = (self.control.clone(), self.shutdown.clone());
+        self.tracker.spawn(async move {
+            loop {
+                let looked = match whose.turn(&control, name).await {
+                    Ok(true) => work(control.clone()).await,
+                    other => other.map(drop),
+                };
+                if let Err(error) = looked {
+                    tracing::error!(
+                        worker = name,
+                        error = &error as &dyn std::error::Error,
+                        "a look failed; it is made again"
+                    );
+                    metrics::counter!("seamless_worker_failures_total", "worker" => name).increment(1);
+                }
+                tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    () = nudged(control.nudges().clone()) => {}
+                    () = tokio::time::sleep(Duration::from_secs(every)) => {}
+                }
+            }
+            tracing::debug!(worker = name, "worker ended");
+        });
+    }
 }

@@ -24,9 +24,14 @@ use crate::{
 const LOOK_MS: i64 = 5 * 60_000;
 
 impl Control {
+    /// Whether there is anybody on the forge to act as; settled when the server starts.
+    pub fn acts_on_forge(&self) -> bool {
+        self.ports.forge.acts_as().is_some()
+    }
+
     /// Makes the hooks that are missing, looks at those that are there, removes those that nothing needs. Idempotent.
     pub async fn tend_hooks(&self) -> Result<()> {
-        if self.ports.forge.acts_as().is_none() {
+        if !self.acts_on_forge() {
             return Ok(());
         }
         let mut wanted: BTreeMap<String, Vec<service::Model>> = BTreeMap::new();
@@ -174,7 +179,7 @@ impl Control {
             state,
             problem,
             checked_at,
-            can_mend: self.ports.forge.acts_as().is_some(),
+            can_mend: self.acts_on_forge(),
         }))
     }
 
@@ -186,7 +191,7 @@ impl Control {
             .forge
             .full_name(&row.repository)
             .ok_or_else(|| Error::Conflict(format!("{} is no repository on GitHub", row.repository)))?;
-        if self.ports.forge.acts_as().is_none() {
+        if !self.acts_on_forge() {
             return Err(Error::Conflict(format!(
                 "{}; see the guide's chapter GitHub",
                 ForgeError::NoCredentials

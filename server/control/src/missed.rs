@@ -22,7 +22,7 @@ impl Control {
     pub async fn ask_again(&self) -> Result<usize> {
         let mut asked = 0;
         let port = &self.ports.forge;
-        if port.acts_as().is_none() {
+        if !self.acts_on_forge() {
             return Ok(asked);
         }
         for hook in forge::hooks(self.store.read()).await? {

@@ -68,7 +68,6 @@ impl Control {
             seen_at: now.0,
         };
         nodes::seen(self.store.write(), row).await?;
-        nodes::prune(self.store.write(), now.plus(-REMEMBERED_MS)).await?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = nodes::since(self.store.read(), now.plus(-LEASE_MS))
             .await?
             .into_iter()
@@ -82,6 +81,11 @@ impl Control {
         }
         addresses.extend(elsewhere.into_iter().map(|node| node.url));
         Ok(addresses)
+    }
+
+    /// Forgets servers that nobody has heard of for long.
+    pub(crate) async fn forget_servers(&self) -> Result<()> {
+        nodes::prune(self.store.write(), self.now().plus(-REMEMBERED_MS)).await
     }
 
     /// Says that this server ends, so that others need not wait for its leases.

@@ -49,6 +49,7 @@ impl Control {
         if removed != Removed::default() {
             tracing::info!(logs = removed.logs, runs = removed.runs, "what was kept long enough was removed");
         }
+        self.forget_servers().await?;
         while self.store.give_back(PAGES).await? {}
         Ok(removed)
     }

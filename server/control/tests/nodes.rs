@@ -19,7 +19,7 @@ use control::{
     store::{Store, services},
 };
 use domain::{
-    PipelineId, RunId, ServiceId, StageKind, Status, Timestamp,
+    RunId, ServiceId, StageKind, Status, Timestamp,
     protocol::Heartbeat,
     service::ServiceSettings,
     view::{Commit, Stage},
@@ -88,28 +88,8 @@ impl Story {
     /// A service that is at home in the folder `a`.
     async fn service(&self) -> ServiceId {
         let id = ServiceId::from_parts(1, 1);
-        let row = service::Model {
-            id: id.to_string(),
-            pipeline_id: PipelineId::from_parts(1, 1).to_string(),
-            name: "orders".into(),
-            settings: serde_json::to_string(&ServiceSettings::new("orders", "/srv/orders.git")).unwrap(),
-            repository: "/srv/orders.git".into(),
-            branch: "main".into(),
-            runtime: None,
-            production_port: 4100,
-            staging_port: 4600,
-            hook_secret: String::new(),
-            notices: "poll".into(),
-            head: None,
-            hold_reason: None,
-            hold_by: None,
-            hold_since: None,
-            last_run: 0,
-            folder: Some("a".into()),
-            generation: 0,
-            created_at: 1,
-            updated_at: 1,
-        };
+        let settings = ServiceSettings::new("orders", "/srv/orders.git");
+        let row = service::Model { folder: Some("a".into()), ..script::service(id, &settings) };
         services::insert(self.store().await.write(), row).await.unwrap();
         id
     }

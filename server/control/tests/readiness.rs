@@ -14,12 +14,12 @@ use control::{
     store::{Store, services},
 };
 use domain::{
-    DeploymentId, EnvironmentName, PipelineId, RunId, ServiceId,
+    DeploymentId, EnvironmentName, RunId, ServiceId,
     containers::TargetKind,
     service::{SecretVariable, ServiceSettings, Variable},
     view::Deployment,
 };
-use entity::{deployment, service};
+use entity::deployment;
 use script::Script;
 use sea_orm::EntityTrait;
 use secrecy::SecretString;
@@ -59,29 +59,7 @@ impl Story {
         let url = format!("sqlite:{}", folder.path().join("seamless.db").display());
         let store = Store::open(&url).await.unwrap();
         let service = ServiceId::from_parts(1, 1);
-        let row = service::Model {
-            id: service.to_string(),
-            pipeline_id: PipelineId::from_parts(1, 1).to_string(),
-            name: "orders".into(),
-            settings: serde_json::to_string(&settings()).unwrap(),
-            repository: "/srv/orders.git".into(),
-            branch: "main".into(),
-            runtime: None,
-            production_port: 4100,
-            staging_port: 4600,
-            hook_secret: String::new(),
-            notices: "poll".into(),
-            head: None,
-            hold_reason: None,
-            hold_by: None,
-            hold_since: None,
-            last_run: 0,
-            folder: None,
-            generation: 0,
-            created_at: 1,
-            updated_at: 1,
-        };
-        services::insert(store.write(), row).await.unwrap();
+        services::insert(store.write(), script::service(service, &settings())).await.unwrap();
         Self { _folder: folder, store, script: Arc::default(), service, url }
     }
 

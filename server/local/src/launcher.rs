@@ -4,7 +4,7 @@
 //! lets go of the lock exactly when the runner is gone. Refuses to trust process numbers for that.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -21,7 +21,7 @@ use rustix::{fs::FlockOperation, io::Errno, process::Signal};
 use secrecy::ExposeSecret;
 use tokio::process::Command;
 
-use crate::{docker::sweep, proc};
+use crate::{docker::sweep, lock, proc};
 
 /// What a runner needs of our environment; what its commands get is stated elsewhere. Git wants the proxies and the agent.
 const PASSED: [&str; 14] = [
@@ -122,16 +122,7 @@ impl ProcessLauncher {
 
     fn locked(&self, stage: StageId, attempt: u32) -> io::Result<bool> {
         let _one = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match File::open(self.folder(stage, attempt).join("credentials")) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(e) => return Err(e),
-        };
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(false),
-            Err(Errno::WOULDBLOCK) => Ok(true),
-            Err(other) => Err(other.into()),
-        }
+        lock::held(&self.folder(stage, attempt).join("credentials"))
     }
 }
 

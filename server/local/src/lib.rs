@@ -9,6 +9,7 @@ pub mod git;
 pub mod host;
 pub mod keeper;
 pub mod launcher;
+mod lock;
 pub mod presence;
 mod proc;
 pub mod process;

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::{fs::FlockOperation, io::Errno};
+use rustix::fs::FlockOperation;
+
+use crate::lock;
 
 /// What a file is older than before it is taken for a leftover: one that is just being made is not locked yet.
 const MADE: Duration = Duration::from_secs(60);
@@ -33,7 +35,7 @@ impl Presence {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         for left in fs::read_dir(&folder)?.flatten() {
             let age = left.metadata().and_then(|m| m.modified()).ok().and_then(|at| at.elapsed().ok());
-            if age.is_some_and(|age| age > MADE) && !locked(&left.path()).unwrap_or(true) {
+            if age.is_some_and(|age| age > MADE) && !lock::held(&left.path()).unwrap_or(true) {
                 let _ = fs::remove_file(left.path());
             }
         }
@@ -53,20 +55,7 @@ impl Drop for Presence {
 
 /// Whether a server lives. What cannot be looked at counts as alive.
 pub fn lives(data: &Path, node: &str) -> bool {
-    locked(&data.join("servers").join(node)).unwrap_or(true)
-}
-
-fn locked(path: &Path) -> io::Result<bool> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(e) => return Err(e),
-    };
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Ok(false),
-        Err(Errno::WOULDBLOCK) => Ok(true),
-        Err(other) => Err(other.into()),
-    }
+    lock::held(&data.join("servers").join(node)).unwrap_or(true)
 }
 
 /// The data folder's own id, made once. Servers that begin at the same time end up with the same one.

@@ -109,7 +109,7 @@ impl From<Error> for Trouble {
 impl Control {
     /// Tells the forge what there is to tell.
     pub async fn report(&self) -> Result<()> {
-        if self.ports.forge.acts_as().is_none() {
+        if !self.acts_on_forge() {
             return Ok(());
         }
         while self.note_news().await? == MANY as usize {}

@@ -53,6 +53,14 @@ pub async fn prune<C: ConnectionTrait>(db: &C, before: Timestamp) -> Result<()> 
     Ok(())
 }
 
+/// A lease goes to somebody, as far as what is added allows.
+fn assign(name: &str, holder: &str, until: Timestamp) -> sea_orm::UpdateMany<lease::Entity> {
+    lease::Entity::update_many()
+        .col_expr(lease::Column::Holder, Expr::value(holder))
+        .col_expr(lease::Column::Until, Expr::value(until.0))
+        .filter(lease::Column::Name.eq(name))
+}
+
 /// Takes or keeps some work until a moment; false while another has it.
 pub async fn take<C: ConnectionTrait>(
     db: &C,
@@ -61,10 +69,7 @@ pub async fn take<C: ConnectionTrait>(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<bool> {
-    let taken = lease::Entity::update_many()
-        .col_expr(lease::Column::Holder, Expr::value(holder))
-        .col_expr(lease::Column::Until, Expr::value(until.0))
-        .filter(lease::Column::Name.eq(name))
+    let taken = assign(name, holder, until)
         .filter(lease::Column::Holder.eq(holder).or(lease::Column::Until.lt(now.0)))
         .exec(db)
         .await?;
@@ -97,12 +102,6 @@ pub async fn take_over<C: ConnectionTrait>(
     holder: &str,
     until: Timestamp,
 ) -> Result<bool> {
-    let taken = lease::Entity::update_many()
-        .col_expr(lease::Column::Holder, Expr::value(holder))
-        .col_expr(lease::Column::Until, Expr::value(until.0))
-        .filter(lease::Column::Name.eq(name))
-        .filter(lease::Column::Holder.eq(from))
-        .exec(db)
-        .await?;
+    let taken = assign(name, holder, until).filter(lease::Column::Holder.eq(from)).exec(db).await?;
     Ok(taken.rows_affected > 0)
 }

@@ -13,7 +13,11 @@ use async_trait::async_trait;
 use control::ports::{
     Attempt, Change, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError,
 };
-use domain::{EnvironmentName, StageId, containers::ContainerSettings, protocol::Registry, view::Commit};
+use domain::{
+    EnvironmentName, PipelineId, ServiceId, StageId, containers::ContainerSettings, protocol::Registry,
+    service::ServiceSettings, view::Commit,
+};
+use entity::service;
 
 pub type Asked = (Vec<String>, Option<String>);
 
@@ -29,6 +33,32 @@ pub struct Script {
     pub launched: Mutex<Option<Vec<Attempt>>>,
     /// Servers of this data folder that live.
     pub servers: Mutex<HashSet<String>>,
+}
+
+/// The row of a service that is at home nowhere yet.
+pub fn service(id: ServiceId, settings: &ServiceSettings) -> service::Model {
+    service::Model {
+        id: id.to_string(),
+        pipeline_id: PipelineId::from_parts(1, 1).to_string(),
+        name: settings.name.clone(),
+        settings: serde_json::to_string(settings).unwrap(),
+        repository: settings.repository.clone(),
+        branch: "main".into(),
+        runtime: None,
+        production_port: 4100,
+        staging_port: 4600,
+        hook_secret: String::new(),
+        notices: "poll".into(),
+        head: None,
+        hold_reason: None,
+        hold_by: None,
+        hold_since: None,
+        last_run: 0,
+        folder: None,
+        generation: 0,
+        created_at: 1,
+        updated_at: 1,
+    }
 }
 
 fn unasked<T>() -> Result<T, PortError> {
