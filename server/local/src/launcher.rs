@@ -23,12 +23,12 @@ use tokio::process::Command;
 
 use crate::{docker::sweep, lock, proc};
 
-/// What a runner needs of our environment; what its commands get is stated elsewhere. Git wants the proxies and the agent.
-const PASSED: [&str; 14] = [
+/// What a runner needs of our environment; what its commands get is stated elsewhere. Git wants the proxies, and the
+/// agent, which comes with the daemon's variables.
+const PASSED: [&str; 13] = [
     "PATH",
     "HOME",
     "RUST_LOG",
-    "SSH_AUTH_SOCK",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTP_PROXY",

@@ -11,6 +11,11 @@ use crate::error::Result;
 /// What PostgreSQL's list of sessions calls ours.
 pub const NAME: &str = "seamless";
 
+/// Said to PostgreSQL in each session: a transaction that asks nothing for so long has lost its server, and ends. Without it the locks of a
+/// server that was cut off (or stands still) would hold up all others until the network gives it up, for hours. SQLite's locks end with
+/// the process, on the same machine.
+pub const PATIENCE: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
 /// What one at a time may do on PostgreSQL, by the number of its advisory lock. Any numbers do, as long as every server uses the same.
 #[derive(Debug, Clone, Copy)]
 pub enum Lock {
@@ -51,7 +56,12 @@ pub async fn snapshot(db: &DatabaseConnection) -> Result<DatabaseTransaction> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
     let level = postgres.then_some(IsolationLevel::RepeatableRead);
     let options = TransactionOptions { isolation_level: level, ..TransactionOptions::default() };
-    Ok(db.begin_with_options(options).await?)
+    let tx = db.begin_with_options(options).await?;
+    if postgres {
+        // It holds nobody up, and whoever reads it may be slow.
+        tx.execute_raw(pg("SET LOCAL idle_in_transaction_session_timeout = 0".into())).await?;
+    }
+    Ok(tx)
 }
 
 /// Rows that nobody else works on, held until the transaction ends. On SQLite the transaction holds everything: no lock is written.
@@ -121,4 +131,38 @@ pub async fn give_back(db: &impl ConnectionTrait, pages: u32) -> Result<bool> {
 
 fn pg(sql: String) -> Statement {
     Statement::from_string(DbBackend::Postgres, sql)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use testkit::Relay;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_server_that_is_cut_off_in_the_middle_of_a_transaction_does_not_hold_up_the_others() {
+        let url = testkit::fresh_database();
+        let port = url.rsplit_once('/').unwrap().0.rsplit_once(':').unwrap().1;
+        let way = Relay::to(port.parse().unwrap()).await;
+        let by_way = url.replace(&format!(":{port}/"), &format!(":{}/", way.port));
+        let (other, cut_off) = (Store::open(&url).await.unwrap(), Store::open(&by_way).await.unwrap());
+
+        let held = cut_off.begin().await.unwrap();
+        lock(&held, Lock::Events).await.unwrap();
+        way.cut();
+        let waits = async {
+            let tx = other.begin().await.unwrap();
+            lock(&tx, Lock::Events).await.unwrap();
+        };
+        timeout(Duration::from_secs(60), waits).await.unwrap();
+        way.mend();
+        lock(&held, Lock::Schema).await.unwrap_err();
+        let again = cut_off.begin().await.unwrap();
+        lock(&again, Lock::Schema).await.unwrap();
+    }
 }

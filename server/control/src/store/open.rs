@@ -12,7 +12,10 @@ use std::{
 
 use sea_orm::{
     ConnectOptions, Database,
-    sqlx::sqlite::{self, SqliteConnectOptions},
+    sqlx::{
+        Executor,
+        sqlite::{self, SqliteConnectOptions},
+    },
 };
 
 use super::{Store, backend, schema};
@@ -48,7 +51,13 @@ pub(super) async fn connect(url: &str, pool: Option<u32>, sharing: Sharing) -> R
         .max_connections(pool.unwrap_or(POOL))
         .acquire_timeout(Duration::from_secs(10))
         .sqlx_logging(false)
-        .map_sqlx_postgres_opts(|o| o.application_name(backend::NAME));
+        .map_sqlx_postgres_opts(|o| o.application_name(backend::NAME))
+        // Told by a statement: not every pooler between us and PostgreSQL lets a connection begin with settings.
+        .map_sqlx_postgres_pool_opts(|pool| {
+            pool.after_connect(|session, _| {
+                Box::pin(async { session.execute(backend::PATIENCE).await.map(drop) })
+            })
+        });
     let both = Database::connect(options).await?;
     if sharing == Sharing::Alone && backend::others(&both).await? > 0 {
         return Err(in_use());

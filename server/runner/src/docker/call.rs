@@ -17,16 +17,10 @@ use super::DockerError;
 /// How long a question may take; what works for long (build, pull, compose) is called in other ways.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What of our own environment the program needs: where the daemon is, where its plugins are, and the ways to the network.
-const PASSED: [&str; 16] = [
+/// What of our own environment the program needs beside [`DAEMON`]: where its plugins are, and the ways to the network.
+const PASSED: [&str; 10] = [
     "PATH",
     "HOME",
-    "DOCKER_HOST",
-    "DOCKER_CONTEXT",
-    "DOCKER_CONFIG",
-    "DOCKER_TLS_VERIFY",
-    "DOCKER_CERT_PATH",
-    "SSH_AUTH_SOCK",
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -52,7 +46,10 @@ pub(crate) fn disturbs(name: &str) -> bool {
     const HEADS: [&str; 8] =
         ["DOCKER_", "BUILDX_", "BUILDKIT_", "COMPOSE_", "OTEL_", "LD_", "XDG_", "GODEBUG"];
     const OTHERS: [&str; 4] = ["GOGC", "GOMEMLIMIT", "GOTRACEBACK", "GOMAXPROCS"];
-    PASSED.contains(&name) || OTHERS.contains(&name) || HEADS.iter().any(|head| name.starts_with(head))
+    DAEMON.contains(&name)
+        || PASSED.contains(&name)
+        || OTHERS.contains(&name)
+        || HEADS.iter().any(|head| name.starts_with(head))
 }
 
 /// A Docker daemon, and how it is reached.
@@ -121,7 +118,7 @@ impl Docker {
     {
         let mut command = Command::new("docker");
         command.args(arguments).env_clear();
-        command.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+        command.envs(DAEMON.iter().chain(&PASSED).filter_map(|name| Some((name, std::env::var_os(name)?))));
         if let Some(host) = &self.host {
             command.env("DOCKER_HOST", host).env_remove("DOCKER_CONTEXT");
             command.env_remove("DOCKER_TLS_VERIFY").env_remove("DOCKER_CERT_PATH");
