@@ -7,7 +7,15 @@ mod runs;
 mod services;
 mod stages;
 
-use axum::{Json, Router, routing::get};
+use std::sync::OnceLock;
+
+use axum::{
+    Router,
+    body::Bytes,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use domain::problem::Problem;
 use utoipa::{
     Modify, OpenApi,
@@ -88,12 +96,20 @@ pub fn document() -> utoipa::openapi::OpenApi {
     whole
 }
 
+/// Made when it is first asked for, and kept as text: as a tree it takes megabytes, and a route is cloned for every connection.
+async fn openapi() -> Response {
+    static TEXT: OnceLock<Option<Bytes>> = OnceLock::new();
+    match TEXT.get_or_init(|| serde_json::to_vec(&document()).ok().map(Bytes::from)) {
+        Some(text) => ([(CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 /// The endpoints.
 pub fn router() -> Router<App> {
     let (router, _) = described().split_for_parts();
-    let document = document();
     router
-        .route("/openapi.json", get(move || async move { Json(document) }))
+        .route("/openapi.json", get(openapi))
         .fallback(|| async { Refusal::no_such_path() })
         .method_not_allowed_fallback(|| async { Refusal::no_such_path() })
 }
