@@ -77,7 +77,7 @@ pub fn LogPanel(
         })
     };
     view! {
-        <section class="card log" class:live=running aria-label="Log" id="log" on:click=move |e| panel.click(&e) on:change=move |_| panel.act(Act::Measure)>
+        <section class="card log" aria-label="Log" id="log" on:click=move |e| panel.click(&e) on:change=move |_| panel.act(Act::Measure)>
             <div class="logbar">
                 <h2>{move || stage.with(|s| s.as_ref().map_or("Log", |s| s.kind.title()))}</h2>
                 <span class="dim num count">{count}</span>
