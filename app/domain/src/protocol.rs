@@ -120,6 +120,9 @@ pub struct ImageWork {
 pub struct ComposeWork {
     /// Another repository, and the commit of it.
     pub repository: Option<(String, String)>,
+    /// What Git may log in with there, where that is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<GitLogin>,
     /// Its path there; the usual names when absent.
     pub file: Option<String>,
     /// The candidate's name in it.
@@ -226,6 +229,9 @@ pub struct Job {
     pub timeout_s: u32,
     /// Variables for the command.
     pub variables: Vec<JobVariable>,
+    /// Whether its commands keep nothing for later runs: the commit is a stranger's, or on trial.
+    #[serde(default)]
+    pub aside: bool,
     /// The image in which commands run; on the host when absent.
     #[serde(default)]
     pub toolchain: Option<ToolchainImage>,
@@ -298,7 +304,10 @@ impl Job {
         };
         let within = address.and_then(|address| password_in(address));
         let login = match &self.work {
-            Work::Prepare { login, .. } => login.as_ref().map(|login| login.password.as_str()),
+            Work::Prepare { login, .. }
+            | Work::Integrate { compose: Some(ComposeWork { login, .. }), .. } => {
+                login.as_ref().map(|login| login.password.as_str())
+            }
             _ => None,
         };
         within.into_iter().chain(login).chain(registry.and_then(|registry| registry.password.as_deref()))

@@ -528,6 +528,27 @@ pub struct Need {
     pub commits: Vec<Commit>,
 }
 
+/// A pull request from a fork that waits until somebody looked at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranger {
+    /// The delivery that waits.
+    pub delivery: DeliveryId,
+    /// For which service.
+    pub service: ServiceRef,
+    /// Its number.
+    pub pull_request: u64,
+    /// `owner/name` of the fork.
+    pub fork: String,
+    /// Who asks.
+    pub by: Option<String>,
+    /// Its newest commit.
+    pub commit: Commit,
+    /// Where what it changes can be read.
+    pub page: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// One row of the overview.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverviewRow {

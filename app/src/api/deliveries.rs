@@ -4,7 +4,7 @@
 
 use domain::{
     DeliveryId,
-    view::{Delivery, Page},
+    view::{Delivery, Page, Stranger},
 };
 use leptos::prelude::*;
 
@@ -23,6 +23,18 @@ pub async fn deliveries(before: Option<DeliveryId>) -> Answer<Dated<Page<Deliver
 #[server(prefix = "/fn", endpoint = "release")]
 pub async fn release(id: DeliveryId) -> Answer<Delivery> {
     control()?.release(&actor()?, id).await.map_err(refuse)
+}
+
+/// Turns a delivery away that waits for somebody to have looked at it.
+#[server(prefix = "/fn", endpoint = "turn_away")]
+pub async fn turn_away(id: DeliveryId) -> Answer<Delivery> {
+    control()?.turn_away(&actor()?, id).await.map_err(refuse)
+}
+
+/// What strangers propose and nobody has looked at yet.
+#[server(name = ReadStrangers, prefix = "/fn", endpoint = "strangers")]
+pub async fn strangers() -> Answer<Dated<Vec<Stranger>>> {
+    control()?.strangers().await.map(dated).map_err(refuse)
 }
 
 /// Deals with a delivery once more.

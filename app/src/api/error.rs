@@ -22,8 +22,10 @@ pub struct ApiError {
     /// The fields that are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<FieldError>,
-    /// What was typed, so that a form without JavaScript does not come back empty; never a secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What was typed, so that a form without JavaScript does not come back empty; never a secret. Pages alone read it, which only the
+    /// server makes: islands are spared the code for it.
+    #[cfg_attr(feature = "hydrate", serde(skip))]
+    #[cfg_attr(not(feature = "hydrate"), serde(default, skip_serializing_if = "Option::is_none"))]
     pub form: Option<Box<ServiceForm>>,
 }
 

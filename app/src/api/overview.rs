@@ -16,7 +16,7 @@ use super::server::{actor, control, dated, refuse};
 pub struct Nav {
     /// Who is logged in.
     pub user: String,
-    /// Runs that wait for a person.
+    /// Runs, and what strangers propose, that wait for a person.
     pub approvals: usize,
     /// Services to jump to, by id and name.
     pub services: Vec<(String, String)>,
@@ -35,10 +35,11 @@ pub async fn overview() -> Answer<Overview> {
 pub async fn nav() -> Answer<Nav> {
     let waiting =
         control()?.runs(None, Some(domain::Status::AwaitingApproval), None, 100).await.map_err(refuse)?;
+    let strangers = control()?.strangers().await.map_err(refuse)?.len();
     let services = control()?.services().await.map_err(refuse)?;
     let services = services.into_iter().map(|s| (s.id.to_string(), s.settings.name)).collect();
     let notices = control()?.notices();
-    Ok(Nav { user: actor()?.name, approvals: waiting.items.len(), services, notices })
+    Ok(Nav { user: actor()?.name, approvals: waiting.items.len() + strangers, services, notices })
 }
 
 /// Runs that wait for a person, with what would go live.

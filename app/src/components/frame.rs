@@ -10,6 +10,8 @@ use crate::api::{self, Nav};
 
 /// The id of the count of approvals.
 pub const WAITING: &str = "waiting";
+/// The id of what strangers propose.
+pub const STRANGERS: &str = "strangers";
 /// The id of what people should know.
 pub const NOTICES: &str = "notices";
 

@@ -12,7 +12,7 @@ mod seam;
 
 pub use clock::{Clock, Took, Until, When};
 pub use field::{Area, Check, Choice, Input, Select};
-pub use frame::{Crumbs, Frame, Top};
+pub use frame::{Crumbs, Frame, STRANGERS, Top};
 #[cfg(feature = "hydrate")]
 pub use frame::{NOTICES, WAITING};
 pub use icon::Icon;

@@ -9,7 +9,7 @@ mod variables;
 
 use domain::{
     problem::FieldError,
-    service::{Commands, ServiceSettings, Triggers},
+    service::{Commands, Reports, ServiceSettings, Triggers},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,14 @@ pub struct ServiceForm {
     /// Ticked when pull requests from forks run without asking.
     #[serde(default)]
     pub trust_forks: Option<String>,
+    /// Ticked when commits get statuses on GitHub.
+    pub tell_statuses: Option<String>,
+    /// Ticked when pull requests get a comment.
+    pub tell_comment: Option<String>,
+    /// Ticked when GitHub shows deployments.
+    pub tell_deployments: Option<String>,
+    /// Ticked when a pull request that succeeded is merged.
+    pub auto_merge: Option<String>,
     /// `NAME=value` lines.
     pub variables: String,
     /// `NAME=value` lines of secrets; six stars keep what is stored.
@@ -130,6 +138,10 @@ impl ServiceForm {
             only_paths: settings.triggers.paths.join("\n"),
             cancel_older: tick(settings.triggers.cancel_older),
             trust_forks: tick(settings.triggers.trust_forks),
+            tell_statuses: tick(settings.github.statuses),
+            tell_comment: tick(settings.github.comment),
+            tell_deployments: tick(settings.github.deployments),
+            auto_merge: tick(settings.auto_merge),
             variables: variables::plain_lines(&settings.variables),
             secrets: variables::secret_lines(&settings.variables),
             staging_variables: variables::plain_lines(&e.staging.variables),
@@ -217,6 +229,12 @@ impl ServiceForm {
             health_path: filled(self.health_path),
             staging: self.staging.is_some(),
             auto_deploy: self.auto_deploy.is_some(),
+            auto_merge: self.auto_merge.is_some(),
+            github: Reports {
+                statuses: self.tell_statuses.is_some(),
+                comment: self.tell_comment.is_some(),
+                deployments: self.tell_deployments.is_some(),
+            },
             variables,
             environments,
             stage_timeout_s,
@@ -263,6 +281,7 @@ mod tests {
         s.health_path = Some("/healthz".into());
         s.auto_deploy = true;
         s.auto_merge = true;
+        s.github = Reports { statuses: false, comment: true, deployments: false };
         s.image = Some("node:22".into());
         s.toolchain.network = false;
         s.toolchain.resources.cpu_millis = Some(1500);
@@ -356,7 +375,7 @@ mod tests {
         let settings = form.into_settings(full()).unwrap();
         assert!(!settings.toolchain.network && settings.integration.is_none());
         assert!(!settings.staging && !settings.auto_deploy && !settings.triggers.push);
-        assert!(settings.auto_merge, "has no field, so it is kept");
+        assert!(!settings.auto_merge && !settings.github.statuses);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use domain::view::Need;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use super::overview::NeedCard;
+use super::{overview::NeedCard, strangers::Strangers};
 use crate::{
     api::{self, Dated},
     components::{Clock, Failure, Hint, Loading, Top},
@@ -18,13 +18,14 @@ use crate::{
 #[component]
 pub fn ApprovalsPage() -> impl IntoView {
     let data = Resource::new(|| (), |()| api::approvals());
+    let strangers = Resource::new(|| (), |()| api::strangers());
     view! {
         <Title text="Approvals"/>
         <Top>"Approvals"<Fresh/></Top>
         <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(needs) => view! { <div id=REGION><List needs/></div> }.into_any(),
+                    Ok(needs) => view! { <div id=REGION><List needs strangers=strangers.await.map_or(0, |s| s.value.len())/><Strangers/></div> }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}
@@ -34,14 +35,14 @@ pub fn ApprovalsPage() -> impl IntoView {
 }
 
 #[component]
-fn List(needs: Dated<Vec<Need>>) -> impl IntoView {
+fn List(needs: Dated<Vec<Need>>, strangers: usize) -> impl IntoView {
     Clock::provide(needs.now);
     let needs = needs.value;
-    let title = match needs.len() {
+    let title = match needs.len() + strangers {
         0 => "Nothing waits for you.".to_owned(),
         n => format!("{} {} for you.", words::count(n, "run", "runs"), if n == 1 { "waits" } else { "wait" }),
     };
-    let none = needs.is_empty();
+    let none = needs.len() + strangers == 0;
     view! {
         <div class="well"><h1>{title}</h1></div>
         {none.then(|| view! {

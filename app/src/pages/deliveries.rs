@@ -9,7 +9,7 @@ use leptos_router::hooks::use_query_map;
 
 use super::refusal;
 use crate::{
-    api::{self, Dated, Release, Replay},
+    api::{self, Dated, Release, Replay, TurnAway},
     components::{Clock, Failure, Hint, Icon, Loading, Refused, Sha, Top, When},
     live::{Fresh, REGION},
 };
@@ -43,7 +43,7 @@ fn List(page: Dated<Page<Delivery>>) -> impl IntoView {
     view! {
         <div class="well"><h1>"What hooks said"</h1><span class="sub">"Every push that was told to Seamless, and what became of it"</span></div>
         <Refused error={refusal::<Replay>()}/>
-        <Refused error={refusal::<Release>()}/>
+        <Refused error={refusal::<Release>().or_else(refusal::<TurnAway>)}/>
         {if none {
             view! {
                 <Hint title="No delivery yet.">
@@ -124,6 +124,10 @@ fn Row(delivery: Delivery) -> impl IntoView {
                         <form method="post" action=Release::PATH>
                             <input type="hidden" name="id" value=id.clone()/>
                             <button class="btn primary"><Icon name="check"/>"Let it run"</button>
+                        </form>
+                        <form method="post" action=TurnAway::PATH>
+                            <input type="hidden" name="id" value=id.clone()/>
+                            <button class="btn">"Turn it away"</button>
                         </form>
                     })}
                     <form method="post" action=Replay::PATH>

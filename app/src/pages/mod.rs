@@ -13,6 +13,7 @@ mod run;
 mod runs;
 mod service;
 mod settings;
+mod strangers;
 
 pub use approvals::ApprovalsPage;
 pub use connect::ConnectPage;

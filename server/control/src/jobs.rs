@@ -113,6 +113,7 @@ impl Control {
                 // What strangers propose runs without secrets.
                 .filter(|variable| run.fork.is_none() || !variable.secret)
                 .collect(),
+            aside: run.fork.is_some(),
             toolchain: settings
                 .image
                 .clone()
@@ -217,12 +218,17 @@ impl Control {
                 let commit = self.ports.git.resolve(address, None, None).await;
                 let commit = commit
                     .map_err(|e| Error::Conflict(format!("the repository of the integration tests: {e}")))?;
-                Some((address.clone(), commit.sha))
+                Some((self.ports.forge.address(address), commit.sha))
             }
+            None => None,
+        };
+        let login = match elsewhere {
+            Some(address) => self.git_login(address).await,
             None => None,
         };
         Ok(ComposeWork {
             repository,
+            login,
             file: integration.compose_file.clone(),
             service: integration.service.clone().unwrap_or_else(|| service.name.clone()),
             test_service: integration.test_service.clone().unwrap_or_else(|| "test".into()),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 
 /// What a hook listens to.
-const EVENTS: [&str; 5] = ["push", "pull_request", "check_run", "check_suite", "repository"];
+const EVENTS: [&str; 6] = ["push", "pull_request", "check_run", "check_suite", "repository", "member"];
 /// Deliveries on a page.
 const PAGE: usize = 100;
 /// Most pages of deliveries that are looked through at a time: 2,000 deliveries.

@@ -44,7 +44,7 @@ impl Context {
 
     /// What of it holds wherever the command runs. In an image it is all there is besides the image's own.
     pub fn stated(&self) -> Vec<(String, String)> {
-        let (job, caches) = (&self.job, self.data.caches(&self.job.service));
+        let (job, caches) = (&self.job, self.caches());
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
         let mut all: Vec<(String, String)> = [
             ("HOME", text(self.home())),
@@ -80,13 +80,20 @@ impl Context {
 
     /// The folders that a command may write to besides its workspace.
     pub fn writable(&self) -> [PathBuf; 3] {
-        let caches = self.data.caches(&self.job.service);
-        [self.home(), caches.join("shared"), self.temporary()]
+        [self.home(), self.caches().join("shared"), self.temporary()]
+    }
+
+    /// Where commands keep what later runs of the service find again; nothing does where they are aside.
+    pub fn caches(&self) -> PathBuf {
+        match self.job.aside {
+            true => self.data.own_caches(self.job.run),
+            false => self.data.caches(&self.job.service),
+        }
     }
 
     /// The HOME of commands: what tools keep there serves later runs of this service too.
     pub fn home(&self) -> PathBuf {
-        self.data.caches(&self.job.service).join("home")
+        self.caches().join("home")
     }
 
     fn temporary(&self) -> PathBuf {

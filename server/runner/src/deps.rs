@@ -66,7 +66,7 @@ pub(crate) async fn restore(
     let lock = fs::read(folder.join(kind.lockfile)).ok()?;
     let programs = image.map_or_else(|| fingerprint(kind.tool), |image| image.as_bytes().to_vec());
     let key = key(&[kind.lockfile.as_bytes(), &lock, command.as_bytes(), &programs]);
-    let store = stage.data.caches(&stage.job.service).join("deps").join(key);
+    let store = stage.caches().join("deps").join(key);
     if !store.is_dir() {
         return Some(Keep { folder: kind.folder, store });
     }

@@ -51,6 +51,11 @@ impl Data {
         self.0.join("caches").join(service)
     }
 
+    /// What the commands of one run keep, where they keep nothing for others.
+    pub fn own_caches(&self, run: RunId) -> PathBuf {
+        self.run(run).join("caches")
+    }
+
     /// All artifacts.
     pub fn artifacts(&self) -> PathBuf {
         self.0.join("artifacts")

@@ -24,6 +24,7 @@ pub mod rows;
 mod server;
 mod service;
 mod users;
+mod visitor;
 
 pub use api::{Answer, Api, until};
 pub use far_daemon::FarDaemon;
@@ -38,3 +39,4 @@ pub use relay::Relay;
 pub use server::{Options, Server, Store};
 pub use service::{python, serves, tiny};
 pub use users::Users;
+pub use visitor::Visitor;

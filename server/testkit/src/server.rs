@@ -85,6 +85,9 @@ impl Server {
         for name in ["data", "git", "home", "scratch"] {
             fs::create_dir(folder.path().join(name)).unwrap();
         }
+        // Pages without the files that browsers load for them: what is read here needs none.
+        fs::create_dir_all(folder.path().join("site/pkg")).unwrap();
+        fs::write(folder.path().join("site/pkg/version"), "none").unwrap();
         let port = free_port();
         let database = (options.store == Store::Postgres).then(postgres::fresh_database);
         let api = Api::new(&format!("http://127.0.0.1:{port}"), "");
@@ -192,7 +195,7 @@ impl Server {
             .env("SEAMLESS_DATA", self.data())
             .env("SEAMLESS_LISTEN", format!("127.0.0.1:{}", self.port))
             .env("SEAMLESS_SLOTS", self.slots.to_string())
-            .env("SEAMLESS_SITE", self.folder.path().join("no-site"))
+            .env("SEAMLESS_SITE", self.folder.path().join("site"))
             // A test that wants containers says so; others must not find a daemon by chance.
             .env("DOCKER_HOST", self.docker.as_deref().unwrap_or("unix:///nonexistent/docker.sock"))
             // So that a page fault in a test leaves the line where it was.

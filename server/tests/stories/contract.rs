@@ -8,7 +8,7 @@ use testkit::Server;
 use crate::SEAMLESS;
 
 /// Every call of the contract.
-const PROMISED: [&str; 32] = [
+const PROMISED: [&str; 33] = [
     "get /pipelines",
     "post /pipelines",
     "patch /pipelines/{id}",
@@ -37,6 +37,7 @@ const PROMISED: [&str; 32] = [
     "get /deliveries/{id}",
     "post /deliveries/{id}/replay",
     "post /deliveries/{id}/release",
+    "post /deliveries/{id}/turn-away",
     "get /github",
     "get /services/{id}/hook",
     "post /services/{id}/hook",

@@ -6,7 +6,7 @@ use domain::{
 };
 use futures::future::join_all;
 use serde_json::{Value, json};
-use testkit::{Answer, Api, Options, Repository, Server, Store, github::GitHub, signature, until};
+use testkit::{Answer, Api, Options, Repository, Server, Store, Visitor, github::GitHub, signature, until};
 
 use crate::{SEAMLESS, nothing};
 
@@ -228,7 +228,7 @@ async fn each_service_of_a_repository_is_judged_by_itself() {
 
 #[tokio::test]
 async fn a_fork_waits_for_a_person_and_gets_no_secrets() {
-    let told = "test -z \"$API_KEY\" && test \"$GREETING\" = hello";
+    let told = "test -z \"$API_KEY\" && test \"$GREETING\" = hello && ! test -e \"$SEAMLESS_CACHE/ours\" && touch \"$SEAMLESS_CACHE/theirs\"";
     let settings = json!({
         "commands": { "unit_test": told },
         "variables": { "API_KEY": { "value": "hunter2hunter2", "secret": true }, "GREETING": "hello" },
@@ -250,12 +250,31 @@ async fn a_fork_waits_for_a_person_and_gets_no_secrets() {
     assert_eq!(why(&settled(api, "f-1").await), "ignored: newer commits of the pull request came");
     api.post(&format!("/deliveries/{}/release", first.id), nothing()).await.problem(409);
     assert_eq!(api.runs(&story.service).await, []);
+    // Ours keep what they made; what is theirs must not get there.
+    let cache = story.server.data().join("caches/orders/shared");
+    std::fs::create_dir_all(&cache).unwrap();
+    std::fs::write(cache.join("ours"), "").unwrap();
+    let person = Visitor::log_in(&story.server).await;
+    let asks = person.reads("/approvals").await;
+    assert!(
+        asks.contains("pull request 9 of eve/orders by eve") && asks.contains("1 run waits for you."),
+        "{asks}"
+    );
+    let away: Delivery = api.post(&format!("/deliveries/{}/turn-away", second.id), nothing()).await.to(200);
+    assert_eq!((away.verdict.as_str(), why(&away)), ("ignored", "ignored: turned away by token tests"));
+    api.post(&format!("/deliveries/{}/release", second.id), nothing()).await.problem(409);
+    api.post(&format!("/deliveries/{}/turn-away", second.id), nothing()).await.problem(409);
+    assert!(!person.reads("/").await.contains("eve/orders"));
+    let pull = story.github.proposed(ORDERS, &story.repository, 9, "eve/orders");
+    let second = story.sent("f-3", "pull_request", &pull).await;
 
     let released: Delivery = api.post(&format!("/deliveries/{}/release", second.id), nothing()).await.to(200);
     assert_eq!((released.verdict.as_str(), why(&released)), ("accepted", "let run by token tests"));
     let run = api.succeeded(released.run.unwrap()).await;
     assert_eq!(run.commit.sha, newest);
     assert_eq!(run.pull_request.as_ref().unwrap().fork.as_deref(), Some("eve/orders"));
+    let kept: Vec<_> = std::fs::read_dir(&cache).unwrap().map(|f| f.unwrap().file_name()).collect();
+    assert_eq!(kept, ["ours"]);
     // What is repeated is still a stranger's.
     let again: Run = api.post(&format!("/runs/{}/rerun", run.id), nothing()).await.to(202);
     let again = api.succeeded(again.id).await;

@@ -14,7 +14,7 @@ use leptos_meta::Title;
 pub use needs::NeedCard;
 pub use table::environment;
 
-use super::refusal;
+use super::{refusal, strangers::Strangers};
 use crate::{
     api::{self, ApiError, Rerun},
     components::{Clock, Failure, Icon, Loading, Refused, Top},
@@ -32,6 +32,7 @@ pub fn OverviewPage() -> impl IntoView {
                 match data.await {
                     Ok(overview) => view! {
                         <Top connect=true>"Main pipeline"</Top>
+                        <Strangers/>
                         <Board overview refused={refusal::<Rerun>()} host=host()/>
                     }.into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
@@ -118,7 +119,12 @@ fn renew(data: RwSignal<Overview>, clock: Clock) {
             clock.set(fresh.now);
             data.set(fresh);
         }
-        live::fetch::renew(&[crate::components::WAITING, crate::components::NOTICES]).await;
+        live::fetch::renew(&[
+            crate::components::WAITING,
+            crate::components::NOTICES,
+            crate::components::STRANGERS,
+        ])
+        .await;
     });
 }
 

@@ -6,6 +6,7 @@ mod arrivals;
 mod heads;
 mod judge;
 mod keys;
+mod strangers;
 mod take;
 
 use std::collections::HashSet;
@@ -283,16 +284,6 @@ impl Control {
         };
         self.intake().await?;
         self.delivery(received.id).await
-    }
-
-    /// Lets a delivery run that waits for somebody to have looked at it.
-    pub async fn release(&self, actor: &Actor, id: DeliveryId) -> Result<Delivery> {
-        let row = deliveries::get(self.store.read(), id).await?;
-        if !deliveries::release(self.store.write(), id, &actor.name).await? {
-            return Err(Error::Conflict(format!("this delivery does not wait: it is {}", row.verdict)));
-        }
-        self.intake().await?;
-        self.delivery(id).await
     }
 }
 

@@ -9,7 +9,7 @@ use domain::{
     view::Commit,
 };
 use entity::{delivery, service};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::json;
 
 use super::{
@@ -88,7 +88,10 @@ impl Control {
                 let why = format!("{name} was deleted; what is deployed of it stays as it is");
                 self.settle(&row, if concerned.is_empty() { "ignored" } else { "accepted" }, why).await
             }
-            News::Access(why) => self.settle(&row, "accepted", why).await,
+            News::Access(why) => {
+                self.ports.forge.forget();
+                self.settle(&row, "accepted", why).await
+            }
             News::Nothing(why) => self.settle(&row, "ignored", format!("ignored: {why}")).await,
         }
     }
@@ -302,22 +305,32 @@ impl Control {
         number: u64,
     ) -> Result<()> {
         for other in deliveries::waiting(tx, service).await?.into_iter().filter(|d| d.id != row.id) {
-            let payload = match part(&other.payload) {
-                Some(part) => deliveries::get(tx, part.part_of).await?.payload,
-                None => other.payload,
-            };
-            let of_it = if other.source == FORGE {
-                let said = self.ports.forge.read(&other.event, &payload).map(|said| said.news);
-                matches!(said, Ok(News::Hook(hook)) if hook.pull_request == Some(number))
-            } else {
-                serde_json::from_str::<GitHook>(&payload)?.pull_request == Some(number)
-            };
-            if of_it {
+            if self.hook_in(tx, &other).await?.and_then(|hook| hook.pull_request) == Some(number) {
                 let why = Some("ignored: newer commits of the pull request came".to_owned());
                 deliveries::settle(tx, &other.id, "ignored", why, None, self.now()).await?;
             }
         }
         Ok(())
+    }
+
+    /// The moved ref or pull request that a delivery tells of, if it does.
+    pub(super) async fn hook_in<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        row: &delivery::Model,
+    ) -> Result<Option<GitHook>> {
+        if row.source != FORGE {
+            return Ok(Some(serde_json::from_str(&row.payload)?));
+        }
+        let whole = match part(&row.payload) {
+            Some(part) => Some(deliveries::get(db, part.part_of).await?.payload),
+            None => None,
+        };
+        let said = self.ports.forge.read(&row.event, whole.as_deref().unwrap_or(&row.payload));
+        Ok(match said.map(|said| said.news) {
+            Ok(News::Hook(hook)) => Some(*hook),
+            _ => None,
+        })
     }
 
     async fn cancel_older(&self, service: &str, number: u64, newest: &str) -> Result<()> {

@@ -104,6 +104,34 @@ pub async fn release<C: ConnectionTrait>(db: &C, id: DeliveryId, by: &str) -> Re
     Ok(done.rows_affected == 1)
 }
 
+/// Ends the waiting of a delivery; false when it does not wait.
+pub async fn turn_away<C: ConnectionTrait>(
+    db: &C,
+    id: DeliveryId,
+    why: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let done = delivery::Entity::update_many()
+        .col_expr(delivery::Column::Verdict, Expr::value("ignored"))
+        .col_expr(delivery::Column::Reason, Expr::value(Some(why)))
+        .col_expr(delivery::Column::HandledAt, Expr::value(Some(now.0)))
+        .filter(delivery::Column::Id.eq(id.to_string()))
+        .filter(delivery::Column::Verdict.eq("waiting"))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// All that wait for a person, newest first.
+pub async fn all_waiting<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<delivery::Model>> {
+    Ok(delivery::Entity::find()
+        .filter(delivery::Column::Verdict.eq("waiting"))
+        .order_by_desc(delivery::Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
+}
+
 /// Those of a service that wait for a person.
 pub async fn waiting<C: ConnectionTrait>(db: &C, service: &str) -> Result<Vec<delivery::Model>> {
     Ok(delivery::Entity::find()

@@ -68,6 +68,7 @@ fn job(server: &Server, file: &str, orders: &str, neighbours: Vec<Launch>) -> Jo
         candidate: launch("orders", orders),
         neighbours,
         compose: Some(ComposeWork {
+            login: None,
             repository: None,
             file: None,
             service: "orders".into(),
@@ -205,8 +206,13 @@ async fn a_file_in_another_repository_that_builds_its_test() {
     if let Work::Integrate { compose, .. } = &mut job.work {
         let address = tests.path.to_string_lossy().into_owned();
         let (service, test_service) = ("shop".into(), "test".into());
-        *compose =
-            Some(ComposeWork { repository: Some((address, commit)), file: None, service, test_service });
+        *compose = Some(ComposeWork {
+            repository: Some((address, commit)),
+            login: None,
+            file: None,
+            service,
+            test_service,
+        });
     }
     passes(&server, &daemon, job).await;
     let log = server.log();

@@ -134,6 +134,7 @@ impl Server {
             commit: "0".repeat(40),
             context: None,
             timeout_s: 120,
+            aside: false,
             variables: Vec::new(),
             toolchain: None,
             log: LogRules::default(),

@@ -23,6 +23,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(get))
         .routes(routes!(replay))
         .routes(routes!(release))
+        .routes(routes!(turn_away))
         .routes(routes!(forge))
         .routes(routes!(events))
 }
@@ -84,6 +85,17 @@ async fn release(
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Delivery>, Refusal> {
     Ok(Json(app.control.release(&actor, id).await?))
+}
+
+/// Turn a delivery away that waits because it comes from a fork; newer commits of its pull request ask again
+#[utoipa::path(post, path = "/deliveries/{id}/turn-away", tag = "deliveries", params(("id" = DeliveryId, Path)),
+    responses((status = 200, body = Delivery), (status = 404, body = Problem), (status = 409, body = Problem)))]
+async fn turn_away(
+    State(app): State<App>,
+    Caller(actor): Caller,
+    Path(id): Path<DeliveryId>,
+) -> Result<Json<Delivery>, Refusal> {
+    Ok(Json(app.control.turn_away(&actor, id).await?))
 }
 
 /// Take a delivery in again

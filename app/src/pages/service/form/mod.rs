@@ -34,6 +34,7 @@ pub fn Fields(
         {places(&f, &ask, &here)}
         {boxes::image(&f.containers, &ask, &here)}
         {times(&f, &ask)}
+        {github(&f)}
         {variables(&f, &ask)}
     }
     .into_any()
@@ -139,11 +140,30 @@ fn times(f: &ServiceForm, ask: &Ask) -> AnyView {
                 {tick("A push to the branch", "on_push", &f.on_push, "")}
                 {tick("A pull request is opened", "on_opened", &f.on_opened, part)}
                 {tick("A pull request gets commits", "on_synchronized", &f.on_synchronized, "")}
-                {tick("Pull requests from forks, without asking", "trust_forks", &f.trust_forks, "They get no secrets in any case, but run on this machine")}
-                {tick("New commits of a pull request end its older runs", "cancel_older", &f.cancel_older, "")}
+                {tick("Pull requests from forks, without asking", "trust_forks", &f.trust_forks, "They get no secrets in any case and keep nothing for other runs, but they run on this machine")}
+                {tick("New commits of a pull request end its older runs", "cancel_older", &f.cancel_older, "Saves time; a run that is cancelled says by which commits")}
             </div>
             {only.show()}
             {pairs(fields)}
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn github(f: &ServiceForm) -> AnyView {
+    let statuses =
+        "For the run, and for its checks, build, staging and production, each with its time and a link";
+    let merge = "Exactly the commit that was tested, once every service that tests it has succeeded; never from a fork. Needs the right to write contents";
+    view! {
+        <fieldset class="card panel">
+            <legend>"What GitHub is told"</legend>
+            <p class="sub">"For repositories on GitHub, where Seamless has a token or an app."</p>
+            <div class="checks">
+                {tick("A status on each commit", "tell_statuses", &f.tell_statuses, statuses)}
+                {tick("A comment on each pull request", "tell_comment", &f.tell_comment, "Where its newest run stands, stage by stage; one comment, kept up to date in place")}
+                {tick("Deployments", "tell_deployments", &f.tell_deployments, "What is in staging and in production, and since when")}
+                {tick("Merge a pull request whose run succeeded", "auto_merge", &f.auto_merge, merge)}
+            </div>
         </fieldset>
     }
     .into_any()

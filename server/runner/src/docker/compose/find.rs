@@ -36,7 +36,7 @@ pub(super) async fn checkout(stage: &Context, work: &ComposeWork, into: &Path) -
         cookie: stage.tree.cookie(),
         ending: &stage.ending,
         log: &stage.log,
-        login: None,
+        login: work.login.as_ref(),
     };
     let named = git::without_password(repository);
     let reason = |error: git::GitError| {
@@ -86,8 +86,13 @@ mod tests {
         let (root, outside) = (folder.path().join("repository"), folder.path().join("outside.yaml"));
         std::fs::create_dir_all(root.join("services/shop")).unwrap();
         std::fs::write(&outside, "").unwrap();
-        let mut work =
-            ComposeWork { repository: None, file: None, service: "shop".into(), test_service: "test".into() };
+        let mut work = ComposeWork {
+            repository: None,
+            login: None,
+            file: None,
+            service: "shop".into(),
+            test_service: "test".into(),
+        };
         let found = |work: &ComposeWork| file(&root, Some("services/shop"), work).map_err(|f| f.reason);
         assert!(found(&work).unwrap_err().contains("none of compose.test.yaml, "));
         std::fs::write(root.join("docker-compose.yml"), "").unwrap();
