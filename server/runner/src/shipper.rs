@@ -1,6 +1,7 @@
 //! Takes lines from the spool to the server, in order and without a hole, until the server has them all.
 //!
-//! A line that comes after quiet goes at once. A steady stream goes ten times a second, or as soon as 64 KiB are together.
+//! A line that comes after quiet goes at once. A steady stream goes as often as the server is quick, from ten to fifty times a second, or as
+//! soon as 64 KiB are together.
 
 use std::time::Duration;
 
@@ -16,8 +17,12 @@ use crate::{
     sink::LogSink,
 };
 
-/// A steady stream goes this often.
-const EVERY: Duration = Duration::from_millis(100);
+/// A steady stream goes this often to a server that has better things to do,
+const SELDOM: Duration = Duration::from_millis(100);
+/// and this often to one that answers at once.
+const OFTEN: Duration = Duration::from_millis(20);
+/// Between calls lies so many times what one takes: a server with much to do hears from each runner less often.
+const SHARE: u32 = 3;
 /// So much does not wait.
 const ENOUGH: u64 = 64 << 10;
 /// Batches that may go at once after quiet: the first lines of a command come in several pieces.
@@ -29,17 +34,18 @@ const MOST_LINES: usize = block::MOST_LINES / 2;
 /// How hard it is squeezed. It is stored as it is sent, and packed again when the stage is over.
 const LIGHTLY: i32 = 1;
 
-/// Allows a few sends at once, then one per [`EVERY`].
+/// Allows a few sends at once, then one now and then.
 struct Pace {
     free: u32,
     since: Instant,
+    every: Duration,
 }
 
 impl Pace {
     fn refill(&mut self) {
-        while self.free < AT_ONCE && self.since.elapsed() >= EVERY {
+        while self.free < AT_ONCE && self.since.elapsed() >= self.every {
             self.free += 1;
-            self.since += EVERY;
+            self.since += self.every;
         }
         if self.free == AT_ONCE {
             self.since = Instant::now();
@@ -47,7 +53,12 @@ impl Pace {
     }
 
     fn next(&self) -> Instant {
-        if self.free > 0 { self.since } else { self.since + EVERY }
+        if self.free > 0 { self.since } else { self.since + self.every }
+    }
+
+    /// A call took so long.
+    fn took(&mut self, call: Duration) {
+        self.every = (call * SHARE).clamp(OFTEN, SELDOM);
     }
 }
 
@@ -84,7 +95,7 @@ fn pack(batch: &LogBatch) -> Option<Vec<u8>> {
 /// When this attempt is not the stage's any more.
 pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
     let (mut next, mut most) = (0, MOST_BYTES);
-    let mut pace = Pace { free: AT_ONCE, since: Instant::now() };
+    let mut pace = Pace { free: AT_ONCE, since: Instant::now(), every: SELDOM };
     let (mut backoff, mut form) = (Backoff::new(), Form { packed: true });
     loop {
         // Told before the look, so that what comes in between is not slept over.
@@ -123,7 +134,10 @@ pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
         let count = lines.len();
         let batch = LogBatch { first_seq: next, lines, masks: log.added() };
         pace.free = pace.free.saturating_sub(1);
-        match form.send(client, batch).await {
+        let begun = Instant::now();
+        let answer = form.send(client, batch).await;
+        pace.took(begun.elapsed());
+        match answer {
             Ok(answer) => {
                 if passing > 0 {
                     log.journal().passed(next, passing);

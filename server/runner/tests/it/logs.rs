@@ -61,7 +61,7 @@ async fn a_server_that_is_away_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_line_comes_at_once_and_a_stream_ten_times_a_second() {
+async fn the_first_line_comes_at_once_and_a_stream_not_line_by_line() {
     let server = Server::start().await;
     let job = server
         .command("echo first; sleep 1; i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo $i; sleep 0.01; done");
@@ -75,8 +75,8 @@ async fn the_first_line_comes_at_once_and_a_stream_ten_times_a_second() {
     assert!(!server.printed().iter().any(|line| line == "1"), "{:?}", start.elapsed());
     running.await.unwrap();
     let batches = server.inner().batches.clone();
-    // On a busy machine the same hundred lines take longer, and more tenths of a second pass.
-    let most = 15 + start.elapsed().as_millis() / 100;
+    // Fifty times a second at most, and the first few at once. On a busy machine the same hundred lines take longer.
+    let most = 15 + start.elapsed().saturating_sub(Duration::from_secs(1)).as_millis() / 20;
     assert!((batches.len() as u128) < most, "{} batches, at most {most}: {batches:?}", batches.len());
     let lines = server.inner().lines.clone();
     assert_eq!(lines.len(), 102);
