@@ -26,7 +26,7 @@ use leptos_router::{
 };
 
 #[cfg(feature = "ssr")]
-pub use shell::{MissingSite, Site, shell};
+pub use shell::{Elsewhere, MissingSite, Site, shell};
 
 use components::Frame;
 use pages::*;

@@ -47,12 +47,18 @@ impl Site {
     }
 }
 
+/// Another site to which forms lead: where people log in.
+#[derive(Debug, Clone)]
+pub struct Elsewhere(pub String);
+
 /// What a page may load and run.
 fn rules(nonce: &str) -> String {
+    // Browsers hold a form's redirects to this rule as well.
+    let elsewhere = use_context::<Elsewhere>().map(|site| format!(" {}", site.0)).unwrap_or_default();
     format!(
         "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
          style-src-attr 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
-         form-action 'self'; frame-ancestors 'none'"
+         form-action 'self'{elsewhere}; frame-ancestors 'none'"
     )
 }
 
@@ -84,9 +90,11 @@ pub fn shell(site: &Site) -> impl IntoView + use<> {
         Theme::Auto => None,
         chosen => Some(chosen.as_str()),
     };
+    // What one may not do is not shown: `style/roles.css`.
+    let role = use_context::<control::Actor>().map(|actor| actor.role.as_str());
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=theme>
+        <html lang="en" data-theme=theme data-role=role>
             <head>
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>

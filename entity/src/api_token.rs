@@ -13,6 +13,8 @@ pub struct Model {
     pub name: String,
     /// SHA-256 of the token.
     pub token_hash: String,
+    /// What it may do: a role's name.
+    pub role: String,
     /// When it was made.
     pub created_at: i64,
     /// When it ends by itself.

@@ -11,8 +11,10 @@ pub struct Model {
     pub id: String,
     /// SHA-256 of the cookie's value.
     pub token_hash: String,
-    /// Whose.
+    /// The name by which it acts.
     pub user_name: String,
+    /// Whose; the machine's owner, who came with a login link, when unset.
+    pub person_id: Option<String>,
     /// The browser's own words.
     pub agent: String,
     /// When it began.

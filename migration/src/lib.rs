@@ -8,6 +8,7 @@ mod m0003_retention;
 mod m0004_forks;
 mod m0005_github;
 mod m0006_nodes;
+mod m0007_people;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_forks::Migration),
             Box::new(m0005_github::Migration),
             Box::new(m0006_nodes::Migration),
+            Box::new(m0007_people::Migration),
         ]
     }
 }

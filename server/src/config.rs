@@ -12,8 +12,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use control::ImageRegistry;
-use domain::protocol::{Behind, LogRules};
+use control::{ImageRegistry, login::Allowed};
+use domain::{
+    Role,
+    protocol::{Behind, LogRules},
+};
 use secrecy::{ExposeSecret, SecretString};
 
 /// All settings of a server.
@@ -35,6 +38,12 @@ pub struct Config {
     pub pool: Option<u32>,
     /// `SEAMLESS_SECRET_KEY`: what secrets at rest are sealed with. Default a generated file that only its owner can read.
     pub key: SecretString,
+    /// `SEAMLESS_SECRET_KEY_OLD`: keys that were in use before, with commas between them: what they sealed can still be opened. Default
+    /// none. `seamless rotate-key` seals everything anew.
+    pub old_keys: Vec<SecretString>,
+    /// `SEAMLESS_ALLOWED_USERS` and `SEAMLESS_ALLOWED_ORGS`: who may log in with GitHub besides those who were invited: names,
+    /// organisations and `organisation/team`, with commas between them, each with `:ROLE` or as a developer. Default nobody.
+    pub allowed: Allowed,
     /// `SEAMLESS_SLOTS`: stages at a time. Default the number of cores.
     pub slots: usize,
     /// `SEAMLESS_REGISTRY`, `SEAMLESS_REGISTRY_USERNAME`, `SEAMLESS_REGISTRY_PASSWORD`: where images are pushed, such as
@@ -59,6 +68,9 @@ pub struct GitHub {
     /// `GITHUB_TOKEN`, or `GITHUB_APP_ID` with `GITHUB_APP_PRIVATE_KEY` (or `_FILE`): who Seamless is there. Default nobody: it
     /// listens, and neither makes hooks nor tells of runs.
     pub credentials: Option<Arc<github::Credentials>>,
+    /// `GITHUB_CLIENT_ID` and `GITHUB_CLIENT_SECRET`: the app through which people log in, an OAuth app or a GitHub App. Default none:
+    /// whoever owns this machine, by the printed link.
+    pub sign_in: Option<(String, SecretString)>,
     /// `GITHUB_WEBHOOK_SECRET`: with what it signs hooks that Seamless did not make, as a GitHub App's. Default none.
     pub webhook_secret: Option<SecretString>,
 }
@@ -131,6 +143,13 @@ impl Config {
         let registry = registry(&get, &mut problems);
         let log = log_rules(&get, &mut problems);
         let github = github(&get, &mut problems);
+        let allowed = allowed(&get, &mut problems);
+        if !allowed.is_empty() && github.sign_in.is_none() {
+            problems.push(
+                "SEAMLESS_ALLOWED_USERS and SEAMLESS_ALLOWED_ORGS are about logging in with GitHub: set GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET, too"
+                    .into(),
+            );
+        }
         let engine = get("SEAMLESS_ENGINE");
         if engine.as_deref().is_some_and(|e| e != "local") {
             problems.push(format!(
@@ -151,6 +170,8 @@ impl Config {
             Some(key) => key.into(),
             None => key_file(&data.join("secret.key"))?,
         };
+        let old_keys = get("SEAMLESS_SECRET_KEY_OLD").unwrap_or_default();
+        let old_keys = old_keys.split(',').map(str::trim).filter(|k| !k.is_empty()).map(Into::into).collect();
         let site = match get("SEAMLESS_SITE") {
             Some(site) => site.into(),
             None => default_site(),
@@ -163,6 +184,8 @@ impl Config {
             redis: redis.map(Into::into),
             pool,
             key,
+            old_keys,
+            allowed,
             slots,
             registry,
             log,
@@ -183,6 +206,42 @@ impl Config {
         }
         format!("http://{at}")
     }
+}
+
+/// Who may log in: `name`, `organisation`, `organisation/team`, each with or without `:role`.
+fn allowed(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Allowed {
+    let mut list = |name: &str| -> Vec<(String, Role)> {
+        let text = get(name).unwrap_or_default().to_lowercase();
+        let words = text.split(',').map(str::trim).filter(|w| !w.is_empty());
+        words
+            .filter_map(|word| {
+                let (who, role) = word.split_once(':').unwrap_or((word, Role::Developer.as_str()));
+                let plain = |part: &str| {
+                    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                };
+                match role.parse() {
+                    Ok(role) if who.split('/').all(plain) => Some((who.to_owned(), role)),
+                    Ok(_) => {
+                        problems.push(format!("{name} holds {word:?}: give names as they are on GitHub"));
+                        None
+                    }
+                    Err(e) => {
+                        problems.push(format!("{name} holds {word:?}: {e}"));
+                        None
+                    }
+                }
+            })
+            .collect()
+    };
+    let users = list("SEAMLESS_ALLOWED_USERS");
+    let organisations = list("SEAMLESS_ALLOWED_ORGS")
+        .into_iter()
+        .map(|(who, role)| match who.split_once('/') {
+            Some((organisation, team)) => (organisation.to_owned(), Some(team.to_owned()), role),
+            None => (who, None, role),
+        })
+        .collect();
+    Allowed { users, organisations }
 }
 
 /// What one stage may log.
@@ -266,7 +325,16 @@ fn github(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> 
     if webhook_secret.as_ref().is_some_and(|s| s.expose_secret().len() < 16) {
         problems.push("GITHUB_WEBHOOK_SECRET is too short: give at least 16 random characters".into());
     }
-    GitHub { place, credentials, webhook_secret }
+    let sign_in = match (get("GITHUB_CLIENT_ID"), get("GITHUB_CLIENT_SECRET")) {
+        (Some(id), Some(secret)) => Some((id.trim().to_owned(), secret.trim().to_owned().into())),
+        (None, None) => None,
+        _ => {
+            problems
+                .push("GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET go together: set both or neither".into());
+            None
+        }
+    };
+    GitHub { place, credentials, sign_in, webhook_secret }
 }
 
 /// A token or an app, not both, and an app whole.
@@ -368,6 +436,9 @@ mod tests {
                 "SEAMLESS_LOG_LINES" => "many".into(),
                 "SEAMLESS_LOG_BEHIND" => "drop".into(),
                 "GITHUB_URL" => "github.example.org".into(),
+                "GITHUB_CLIENT_ID" => "Iv1.0".into(),
+                "SEAMLESS_ALLOWED_USERS" => "dana:boss".into(),
+                "SEAMLESS_ALLOWED_ORGS" => "acme, acme/ops/x y".into(),
                 "GITHUB_WEBHOOK_SECRET" => "short".into(),
                 "GITHUB_APP_ID" => "1".into(),
                 "GITHUB_APP_PRIVATE_KEY" => "-----BEGIN RSA PRIVATE KEY-----\\nAAAA\\n-----END".into(),
@@ -389,6 +460,9 @@ mod tests {
             "GITHUB_URL",
             "GITHUB_WEBHOOK_SECRET",
             "GITHUB_APP_PRIVATE_KEY cannot be used",
+            "GITHUB_CLIENT_SECRET go together",
+            "SEAMLESS_ALLOWED_USERS holds \"dana:boss\"",
+            "SEAMLESS_ALLOWED_ORGS holds \"acme/ops/x y\"",
         ] {
             assert!(message.contains(name), "{message}");
         }

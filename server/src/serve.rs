@@ -36,6 +36,8 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
         node: node(config)?,
         log: config.log,
         url: config.url.clone(),
+        allowed: config.allowed.clone(),
+        old_keys: config.old_keys.clone(),
         forge_secret: config.github.webhook_secret.clone(),
     };
     let control = Control::new(store, &config.key, ports, setup);
@@ -89,8 +91,18 @@ fn local_ports(config: &Config) -> anyhow::Result<Ports> {
         git: Arc::new(local::git::CommandGit::new(&config.data).with_forge(forge.clone())),
         host: Arc::new(local::ThisHost::new(local::Keepers::of_this_program(&config.data)?)),
         forge,
+        identity: identity(config)?,
         hot: hot.map(|redis| Arc::new(redis) as _),
     })
+}
+
+/// Where people log in, if there is an app for it.
+fn identity(config: &Config) -> anyhow::Result<Option<Arc<dyn control::identity::Identity>>> {
+    let Some((id, secret)) = &config.github.sign_in else { return Ok(None) };
+    let redirect = format!("{}{}", config.url, http::auth::CALLBACK);
+    let sign_in = github::SignIn::new(&config.github.place, id, secret, redirect)
+        .map_err(|e| anyhow::anyhow!("SEAMLESS_URL or GITHUB_URL is no address: {e}"))?;
+    Ok(Some(Arc::new(sign_in)))
 }
 
 fn hook_command(data: &Path) -> anyhow::Result<String> {

@@ -63,6 +63,9 @@ pub fn start(
             Ok(())
         });
     }
+    if control.has_sign_in() {
+        workers.look("people", 300, Whose::One(310), |c| async move { c.watch_people().await });
+    }
     workers.look("ensure", 10, Whose::Folders(25), |c| async move { c.ensure_deployed().await });
     workers.look("sweep", 60, Whose::Folders(70), |c| async move { c.sweep().await });
     // What is retained is the database's, what is cleaned is this folder's.

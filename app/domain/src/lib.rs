@@ -10,6 +10,7 @@ pub mod paths;
 pub mod plan;
 pub mod problem;
 pub mod protocol;
+pub mod role;
 pub mod service;
 pub mod stage;
 pub mod status;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod view;
 
 pub use id::*;
+pub use role::Role;
 pub use stage::{EnvironmentName, StageKind};
 pub use status::{StageEvent, Status};
 pub use time::Timestamp;

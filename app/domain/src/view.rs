@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     containers::TargetKind,
-    id::{DeliveryId, DeploymentId, PipelineId, RunId, ServiceId, SessionId, StageId},
+    id::{DeliveryId, DeploymentId, PipelineId, RunId, ServiceId, SessionId, StageId, TokenId, UserId},
     plan::{Plan, Trigger},
+    role::Role,
     service::ServiceSettings,
     stage::{EnvironmentName, StageKind},
     status::Status,
@@ -677,11 +678,60 @@ pub struct ServicePage {
     pub cursor: String,
 }
 
+/// What the login page says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Door {
+    /// Where one can log in; only by the printed link when absent.
+    pub site: Option<String>,
+    /// What is asked for there besides who one is.
+    pub scopes: Vec<String>,
+    /// Nobody owns this server yet: it takes the printed code.
+    pub needs_code: bool,
+}
+
+/// Somebody who may log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Their id.
+    pub id: UserId,
+    /// What they are called on GitHub.
+    pub login: String,
+    /// Their own name; empty when it is not known.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Why they may in: `code`, `invitation` or `list`.
+    pub came_by: String,
+    /// Who invited them.
+    pub invited_by: Option<String>,
+    /// When they were last here; never, if absent.
+    pub seen_at: Option<Timestamp>,
+    /// Whether it is the one who asks.
+    pub you: bool,
+}
+
+/// An API token, without what proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Its id.
+    pub id: TokenId,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub used_at: Option<Timestamp>,
+}
+
 /// A browser session, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionView {
     /// Its id.
     pub id: SessionId,
+    /// Whose it is, by name.
+    pub user: String,
     /// The browser's own words about itself.
     pub agent: String,
     /// When it began.

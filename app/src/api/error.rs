@@ -92,7 +92,7 @@ impl From<control::Error> for ApiError {
             E::NotFound { .. } => ApiError::new(404, message),
             E::Invalid(fields) => ApiError::invalid(fields),
             E::Conflict(_) => ApiError::new(409, message),
-            E::Refused(_) => ApiError::new(403, message),
+            E::Refused(_) | E::Forbidden { .. } => ApiError::new(403, message),
             E::Unavailable(_) | E::Busy { .. } => ApiError::new(503, message),
             other => {
                 tracing::error!(error = ?other, "a page could not be served");

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use super::Answer;
 
 #[cfg(feature = "ssr")]
-use super::server::{control, refuse};
+use super::server::{actor, control, refuse};
 
 /// Every pipeline.
 #[server(name = ReadPipelines, prefix = "/fn", endpoint = "pipelines")]
@@ -23,7 +23,7 @@ pub async fn set_retention(
     run_days: String,
 ) -> Answer<Pipeline> {
     let kept = retention(&log_days, &log_megabytes, &run_days).map_err(refuse)?;
-    control()?.update_pipeline(id, None, None, Some(kept)).await.map_err(refuse)
+    control()?.update_pipeline(&actor()?, id, None, None, Some(kept)).await.map_err(refuse)
 }
 
 #[cfg(feature = "ssr")]

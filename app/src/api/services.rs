@@ -32,7 +32,7 @@ pub async fn service(id: ServiceId) -> Answer<Dated<Service>> {
 /// What a repository's content proposes.
 #[server(name = ReadDetect, prefix = "/fn", endpoint = "detect")]
 pub async fn detect(repository: String, branch: Option<String>) -> Answer<Detected> {
-    control()?.detect(repository.trim(), filled(branch).as_deref()).await.map_err(refuse)
+    control()?.detect(&actor()?, repository.trim(), filled(branch).as_deref()).await.map_err(refuse)
 }
 
 /// What this server has for containers.

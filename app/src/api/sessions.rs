@@ -9,18 +9,18 @@ use super::{Answer, Dated};
 use crate::theme::Theme;
 
 #[cfg(feature = "ssr")]
-use super::server::{control, dated, refuse};
+use super::server::{actor, control, dated, refuse};
 
 /// Every session of the person who asks.
 #[server(name = ReadSessions, prefix = "/fn", endpoint = "sessions")]
 pub async fn sessions() -> Answer<Dated<Vec<SessionView>>> {
-    control()?.sessions(expect_context::<SessionId>()).await.map(dated).map_err(refuse)
+    control()?.sessions(&actor()?, expect_context::<SessionId>()).await.map(dated).map_err(refuse)
 }
 
 /// Ends a session; ending one's own leads to the login page.
 #[server(prefix = "/fn", endpoint = "revoke_session")]
 pub async fn revoke_session(id: SessionId) -> Answer<()> {
-    control()?.revoke_session(id).await.map_err(refuse)?;
+    control()?.revoke_session(&actor()?, id).await.map_err(refuse)?;
     if id == expect_context::<SessionId>() {
         leptos_axum::redirect("/login");
     }

@@ -12,7 +12,7 @@ use crate::components::Icon;
 #[component]
 pub fn LoginPage() -> impl IntoView {
     let query = use_query_map();
-    let spent = move || query.read().get("link").is_some_and(|v| v == "bad");
+    let spent = move || query.read().get("said").is_some_and(|v| v == "link");
     view! {
         <Title text="Log in"/>
         <main class="door">

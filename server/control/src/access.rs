@@ -1,14 +1,17 @@
 //! Who may in: one-time login links, browser sessions, API tokens. Of every secret only a hash is kept.
 
-use domain::{SessionId, Timestamp, TokenId, view::SessionView};
-use entity::{api_token, session};
+use domain::{
+    Role, SessionId, Timestamp, TokenId, UserId,
+    view::{SessionView, TokenView},
+};
+use entity::{api_token, person, session};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     Actor, Control,
     error::{Error, Result},
     seal::{new_token, token_hash},
-    store::access,
+    store::{access, people},
 };
 
 /// How long a login link works.
@@ -43,12 +46,23 @@ impl Control {
                 "this login link was used already, has expired or is not ours; run `seamless login` on the server for a new one".into(),
             ));
         }
+        self.begin_session(None, agent).await
+    }
+
+    /// A new session, always with a new cookie: whatever the browser came with is worth nothing afterwards.
+    pub(crate) async fn begin_session(
+        &self,
+        person: Option<&person::Model>,
+        agent: &str,
+    ) -> Result<(SecretString, Timestamp)> {
+        let now = self.now();
         let cookie = new_token()?;
         let expires = now.plus(self.setup.limits.session_ms);
         let row = session::Model {
             id: self.new_id::<SessionId>()?.to_string(),
             token_hash: token_hash(cookie.expose_secret()),
-            user_name: "admin".into(),
+            user_name: person.map_or_else(|| "admin".into(), |p| p.login.clone()),
+            person_id: person.map(|p| p.id.clone()),
             agent: agent.chars().take(200).collect(),
             created_at: now.0,
             expires_at: expires.0,
@@ -59,24 +73,34 @@ impl Control {
 
     /// The session of a cookie.
     pub async fn session(&self, cookie: &str) -> Result<Option<Session>> {
-        let Some(row) = access::session(self.store.read(), &token_hash(cookie), self.now()).await? else {
+        let now = self.now();
+        let Some(row) = access::session(self.store.read(), &token_hash(cookie), now).await? else {
             return Ok(None);
         };
-        Ok(Some(Session {
-            id: row.id.parse()?,
-            actor: Actor::named(row.user_name),
-            expires_at: Timestamp(row.expires_at),
-        }))
+        let actor = match &row.person_id {
+            None => Actor::named(row.user_name),
+            // What they may is asked each time: a role that was changed holds from the next click on.
+            Some(id) => {
+                let Some(person) = people::get(self.store.read(), id).await? else { return Ok(None) };
+                if person.seen_at.is_none_or(|at| now.0 - at > 60_000) {
+                    people::seen(self.store.write(), id, now).await?;
+                }
+                Actor { name: person.login, role: person.role.parse()?, person: Some(id.parse::<UserId>()?) }
+            }
+        };
+        Ok(Some(Session { id: row.id.parse()?, actor, expires_at: Timestamp(row.expires_at) }))
     }
 
-    /// All sessions.
-    pub async fn sessions(&self, current: SessionId) -> Result<Vec<SessionView>> {
+    /// The sessions of whoever asks; of everybody, for an owner.
+    pub async fn sessions(&self, actor: &Actor, current: SessionId) -> Result<Vec<SessionView>> {
         let rows = access::sessions(self.store.read(), self.now()).await?;
         rows.into_iter()
+            .filter(|row| owns(actor, row))
             .map(|row| {
                 let id: SessionId = row.id.parse()?;
                 Ok(SessionView {
                     id,
+                    user: row.user_name,
                     agent: row.agent,
                     created_at: Timestamp(row.created_at),
                     expires_at: Timestamp(row.expires_at),
@@ -86,17 +110,20 @@ impl Control {
             .collect()
     }
 
-    /// Ends a session.
-    pub async fn revoke_session(&self, id: SessionId) -> Result<()> {
-        if access::remove_session(self.store.write(), &id.to_string()).await? {
-            Ok(())
-        } else {
-            Err(Error::not_found("session", id))
-        }
+    /// Ends a session: one's own, or anybody's for an owner.
+    pub async fn revoke_session(&self, actor: &Actor, id: SessionId) -> Result<()> {
+        let rows = access::sessions(self.store.read(), self.now()).await?;
+        let found = rows.into_iter().find(|row| row.id == id.to_string());
+        let Some(row) = found.filter(|row| owns(actor, row)) else {
+            return Err(Error::not_found("session", id));
+        };
+        access::remove_session(self.store.write(), &row.id).await?;
+        Ok(())
     }
 
     /// Makes an API token; it is shown this once.
-    pub async fn new_api_token(&self, name: &str) -> Result<SecretString> {
+    pub async fn new_api_token(&self, actor: &Actor, name: &str, role: Role) -> Result<SecretString> {
+        actor.must(Role::Owner)?;
         let name = name.trim();
         if name.is_empty() || name.len() > 100 {
             return Err(Error::field("name", "give 1 to 100 characters that say what the token is for"));
@@ -106,12 +133,40 @@ impl Control {
             id: self.new_id::<TokenId>()?.to_string(),
             name: name.into(),
             token_hash: token_hash(token.expose_secret()),
+            role: role.as_str().into(),
             created_at: self.now().0,
             expires_at: None,
             used_at: None,
         };
         access::add_token(self.store.write(), row).await?;
         Ok(token)
+    }
+
+    /// All API tokens.
+    pub async fn api_tokens(&self, actor: &Actor) -> Result<Vec<TokenView>> {
+        actor.must(Role::Owner)?;
+        let rows = access::tokens(self.store.read()).await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(TokenView {
+                    id: row.id.parse()?,
+                    name: row.name,
+                    role: row.role.parse()?,
+                    created_at: Timestamp(row.created_at),
+                    used_at: row.used_at.map(Timestamp),
+                })
+            })
+            .collect()
+    }
+
+    /// Lets a token do nothing any more.
+    pub async fn revoke_token(&self, actor: &Actor, id: TokenId) -> Result<()> {
+        actor.must(Role::Owner)?;
+        if access::remove_token(self.store.write(), &id.to_string()).await? {
+            Ok(())
+        } else {
+            Err(Error::not_found("token", id))
+        }
     }
 
     /// Who a bearer token speaks for.
@@ -123,6 +178,11 @@ impl Control {
         if row.used_at.is_none_or(|at| now.0 - at > 60_000) {
             access::touch_token(self.store.write(), &row.id, now).await?;
         }
-        Ok(Some(Actor::named(format!("token {}", row.name))))
+        Ok(Some(Actor { name: format!("token {}", row.name), role: row.role.parse()?, person: None }))
     }
+}
+
+/// Whether a session is for them to see and to end. Whoever owns the machine has no person, and is an owner.
+fn owns(actor: &Actor, row: &session::Model) -> bool {
+    actor.role == Role::Owner || actor.person.is_some_and(|id| row.person_id == Some(id.to_string()))
 }

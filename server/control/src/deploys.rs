@@ -1,7 +1,7 @@
 //! What runs where, what ran before, and the way back to it.
 
 use domain::{
-    DeploymentId, EnvironmentName, RunId, ServiceId,
+    DeploymentId, EnvironmentName, Role, RunId, ServiceId,
     plan::{LaunchPlan, Plan, Trigger},
     view::{Artifact, Commit, Deployment, EnvironmentRow, EnvironmentState, Page, Run},
 };
@@ -132,6 +132,7 @@ impl Control {
         environment: EnvironmentName,
         to: DeploymentId,
     ) -> Result<Run> {
+        actor.must(Role::Deployer)?;
         let row = services::get(self.store.read(), service).await?;
         let target = deployments::get(self.store.read(), to).await?;
         if target.service_id != row.id || target.environment != environment.as_str() {

@@ -2,7 +2,7 @@
 //!
 //! `Internal` keeps its cause for the log; its text for people says nothing of the inside.
 
-use domain::{problem::FieldError, status::IllegalTransition};
+use domain::{Role, problem::FieldError, status::IllegalTransition};
 
 /// Why not.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,18 @@ pub enum Error {
     /// The one who asks may not.
     #[error("{0}")]
     Refused(String),
+    /// Who asks is known, and may not do this.
+    #[error(
+        "{name} is a {has} here, and this takes a {needed}: ask an owner of this Seamless to change that, in Settings under Members"
+    )]
+    Forbidden {
+        /// Who.
+        name: String,
+        /// What they are.
+        has: Role,
+        /// What they would have to be.
+        needed: Role,
+    },
     /// More is on its way to the database than may be; the same again after a while will do.
     #[error("more log lines are waiting to be stored than this server holds; send them again in {after_s} s")]
     Busy {

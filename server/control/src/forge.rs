@@ -57,6 +57,9 @@ pub enum ForgeError {
     /// It is not there, or not for us to see.
     #[error("GitHub has no {0}, or does not show it to Seamless")]
     Missing(String),
+    /// The person whose token it was took it back, or it ended.
+    #[error("GitHub does not know this login any more: log in again")]
+    Revoked,
     /// It does not allow it; asking again does not help by itself.
     #[error("{0}")]
     Refused(String),

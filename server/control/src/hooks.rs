@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ServiceId, Timestamp,
+    Role, ServiceId, Timestamp,
     view::{Forge, Hook},
 };
 use entity::{forge_hook, service};
@@ -185,6 +185,7 @@ impl Control {
 
     /// Makes the hook of a service's repository anew, with a new key.
     pub async fn mend_hook(&self, actor: &Actor, service: ServiceId) -> Result<Hook> {
+        actor.must(Role::Owner)?;
         let row = services::get(self.store.read(), service).await?;
         let repository = self
             .ports

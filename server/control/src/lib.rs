@@ -10,16 +10,19 @@ pub mod error;
 pub mod forge;
 mod hooks;
 pub mod hot;
+pub mod identity;
 pub mod inbox;
 pub mod ingest;
 mod jobs;
 pub mod live;
+pub mod login;
 pub mod logs;
 mod masks;
 mod missed;
 pub mod nodes;
 pub mod nudge;
 pub mod pages;
+pub mod people;
 pub mod pipelines;
 pub mod ports;
 pub mod readiness;
@@ -39,7 +42,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use domain::{StageId, Timestamp};
+use domain::{Role, StageId, Timestamp, UserId};
 use secrecy::SecretString;
 
 pub use error::{Error, Result};
@@ -59,12 +62,27 @@ use crate::{
 pub struct Actor {
     /// Their name, for the audit trail.
     pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Which person it is; none for tokens, for whoever owns this machine, and for Seamless itself.
+    pub person: Option<UserId>,
 }
 
 impl Actor {
-    /// A person or a token by name.
+    /// Seamless itself, for a cause it names; it may do everything.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into() }
+        Self { name: name.into(), role: Role::Owner, person: None }
+    }
+
+    /// Refuses who may less than `needed`. Every use case that changes something, or shows what not everybody may see, begins with it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub fn must(&self, needed: Role) -> Result<()> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        Err(Error::Forbidden { name: self.name.clone(), has: self.role, needed })
     }
 
     /// Seamless itself.
@@ -104,6 +122,8 @@ pub struct Ports {
     pub host: Arc<dyn Host>,
     /// Where repositories are developed.
     pub forge: Arc<dyn Forge>,
+    /// Who people are; absent where they log in with the printed link alone.
+    pub identity: Option<Arc<dyn identity::Identity>>,
     /// Keeps the newest rows of logs for many readers, and carries news to other servers; absent where there is no Redis.
     pub hot: Option<Arc<dyn Hot>>,
 }
@@ -121,6 +141,10 @@ pub struct Setup {
     pub log: domain::protocol::LogRules,
     /// How browsers and GitHub reach this server, without a slash at the end.
     pub url: String,
+    /// Who may log in besides those who were invited.
+    pub allowed: login::Allowed,
+    /// Keys that were in use before: what they sealed can still be opened.
+    pub old_keys: Vec<SecretString>,
     /// With what a forge signs all its hooks, beside the keys of their own that hooks have.
     pub forge_secret: Option<SecretString>,
     /// Which server this is.
@@ -201,7 +225,7 @@ impl Control {
         let ingest = ingest::Ingest::new(setup.limits.log_bytes);
         Self(Arc::new(Inner {
             store,
-            sealer: Sealer::new(key),
+            sealer: Sealer::new(key).and_old(&setup.old_keys),
             nudge: Nudge::of(ports.hot.clone()),
             hot: ports.hot.clone().map(hot::Copy::of),
             desk: live::Desk::default(),

@@ -1,7 +1,7 @@
 //! Pipelines: groups of services that are tested and deployed together.
 
 use domain::{
-    EnvironmentName, PipelineId,
+    EnvironmentName, PipelineId, Role,
     problem::FieldError,
     view::{Page, Pipeline, Retention},
 };
@@ -9,7 +9,7 @@ use entity::pipeline;
 use sea_orm::{ActiveModelTrait, EntityTrait};
 
 use crate::{
-    Control,
+    Actor, Control,
     error::{Error, Result},
     store::{rows, services},
 };
@@ -18,7 +18,7 @@ impl Control {
     /// Makes what a first start needs: the pipeline "Main".
     pub async fn first_start(&self) -> Result<()> {
         if services::pipelines(self.store.read()).await?.is_empty() {
-            self.create_pipeline("Main", None).await?;
+            self.create_pipeline(&Actor::system(), "Main", None).await?;
         }
         Ok(())
     }
@@ -34,7 +34,13 @@ impl Control {
     }
 
     /// A new pipeline; its environments are `staging` and `production` unless told otherwise.
-    pub async fn create_pipeline(&self, name: &str, environments: Option<Vec<String>>) -> Result<Pipeline> {
+    pub async fn create_pipeline(
+        &self,
+        actor: &Actor,
+        name: &str,
+        environments: Option<Vec<String>>,
+    ) -> Result<Pipeline> {
+        actor.must(Role::Owner)?;
         let environments = check_environments(environments)?;
         let name = self.check_pipeline_name(name, None).await?;
         let kept = Retention::default();
@@ -56,11 +62,13 @@ impl Control {
     /// Changes a pipeline.
     pub async fn update_pipeline(
         &self,
+        actor: &Actor,
         id: PipelineId,
         name: Option<&str>,
         environments: Option<Vec<String>>,
         retention: Option<Retention>,
     ) -> Result<Pipeline> {
+        actor.must(Role::Owner)?;
         let mut row = services::pipeline(self.store.read(), id).await?;
         if let Some(name) = name {
             row.name = self.check_pipeline_name(name, Some(&row.id)).await?;

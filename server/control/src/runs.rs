@@ -1,7 +1,7 @@
 //! Runs: made, repeated, ended, decided about.
 
 use domain::{
-    EnvironmentName, RunId, ServiceId, StageEvent, StageId, StageKind, Status,
+    EnvironmentName, Role, RunId, ServiceId, StageEvent, StageId, StageKind, Status,
     plan::{Done, Plan, Trigger},
     view::{Commit, Page, Run},
 };
@@ -205,6 +205,7 @@ impl Control {
         commit: Option<String>,
         branch: Option<String>,
     ) -> Result<Run> {
+        actor.must(Role::Developer)?;
         let row = services::get(self.store.read(), service).await?;
         let field = if commit.is_some() { "commit" } else { "branch" };
         let on = branch.clone().unwrap_or_else(|| row.branch.clone());
@@ -257,7 +258,11 @@ impl Control {
         from: Rerun,
         cause: String,
     ) -> Result<Run> {
+        actor.must(Role::Developer)?;
         let old = self.run(id).await?;
+        if old.trigger == Trigger::Rollback {
+            actor.must(Role::Deployer)?;
+        }
         if !old.status.is_terminal() {
             return Err(Error::Conflict(format!(
                 "run {} is still {}; cancel it first, or wait",
@@ -330,6 +335,7 @@ impl Control {
 
     /// Ends a run: what waits is cancelled now, what is in progress when its runner has ended everything.
     pub async fn cancel(&self, actor: &Actor, id: RunId) -> Result<Run> {
+        actor.must(Role::Developer)?;
         let now = self.now();
         let reason = format!("cancelled by {}", actor.name);
         self.change_run(&id.to_string(), |state| {
@@ -367,6 +373,7 @@ impl Control {
     }
 
     async fn decide(&self, actor: &Actor, id: RunId, comment: Option<String>, approve: bool) -> Result<Run> {
+        actor.must(Role::Deployer)?;
         let now = self.now();
         let comment = comment.map(|c| c.trim().to_owned()).filter(|c| !c.is_empty());
         self.change_run(&id.to_string(), |state| {

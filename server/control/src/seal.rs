@@ -13,16 +13,21 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 
-/// Seals and opens secrets.
+/// Seals with one key, and opens what that one or an older one sealed.
 #[derive(Clone)]
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Sealer(XChaCha20Poly1305, Vec<XChaCha20Poly1305>);
 
 impl Sealer {
     /// From any text with enough entropy; the key is its SHA-256.
     pub fn new(key: &SecretString) -> Self {
-        Self(XChaCha20Poly1305::new(
-            &Sha256::digest(key.expose_secret().as_bytes()).as_slice().to_owned().into_key(),
-        ))
+        Self(cipher(key), Vec::new())
+    }
+
+    /// The same, which opens what these keys sealed as well.
+    #[must_use]
+    pub fn and_old(mut self, keys: &[SecretString]) -> Self {
+        self.1.extend(keys.iter().map(cipher));
+        self
     }
 
     /// Base64 of nonce and ciphertext.
@@ -45,19 +50,17 @@ impl Sealer {
         };
         let bytes = STANDARD.decode(sealed).map_err(|_| broken())?;
         let (nonce, text) = bytes.split_at_checked(24).ok_or_else(broken)?;
-        let payload = Payload { msg: text, aad: purpose.as_bytes() };
-        let open = self.0.decrypt(XNonce::from_slice(nonce), payload).map_err(|_| broken())?;
+        let open = |key: &XChaCha20Poly1305| {
+            key.decrypt(XNonce::from_slice(nonce), Payload { msg: text, aad: purpose.as_bytes() }).ok()
+        };
+        let open = std::iter::once(&self.0).chain(&self.1).find_map(open).ok_or_else(broken)?;
         String::from_utf8(open).map_err(|_| broken())
     }
 }
 
-trait IntoKey {
-    fn into_key(self) -> chacha20poly1305::Key;
-}
-impl IntoKey for Vec<u8> {
-    fn into_key(self) -> chacha20poly1305::Key {
-        *chacha20poly1305::Key::from_slice(&self)
-    }
+fn cipher(key: &SecretString) -> XChaCha20Poly1305 {
+    let digest = Sha256::digest(key.expose_secret().as_bytes());
+    XChaCha20Poly1305::new(chacha20poly1305::Key::from_slice(digest.as_slice()))
 }
 
 /// Bytes from the operating system's random source.
@@ -91,5 +94,9 @@ mod tests {
         assert!(sealer.open("hook", &sealed).is_err());
         assert!(Sealer::new(&"another".into()).open("variable", &sealed).is_err());
         assert_ne!(sealer.seal("variable", "hunter22").unwrap(), sealed);
+        let turned = Sealer::new(&"another".into()).and_old(&["correct horse battery staple".into()]);
+        assert_eq!(turned.open("variable", &sealed).unwrap(), "hunter22");
+        let anew = turned.seal("variable", "hunter22").unwrap();
+        assert!(sealer.open("variable", &anew).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Services: connected, changed, held, forgotten.
 
 use domain::{
-    EnvironmentName, ServiceId, StageKind, Status,
+    EnvironmentName, Role, ServiceId, StageKind, Status,
     problem::FieldError,
     service::ServiceSettings,
     view::{Daemon, Detected, Service},
@@ -34,7 +34,13 @@ impl Control {
     }
 
     /// Looks into a repository and proposes settings for it, each with its reason.
-    pub async fn detect(&self, repository: &str, branch: Option<&str>) -> Result<Detected> {
+    pub async fn detect(&self, actor: &Actor, repository: &str, branch: Option<&str>) -> Result<Detected> {
+        // It reads what this machine may read.
+        actor.must(Role::Owner)?;
+        self.look_into(repository, branch).await
+    }
+
+    async fn look_into(&self, repository: &str, branch: Option<&str>) -> Result<Detected> {
         let repository = repository.trim();
         if repository.is_empty() || repository.starts_with('-') {
             return Err(Error::field("repository", "give a path, a URL, or owner/name on GitHub"));
@@ -70,6 +76,7 @@ impl Control {
 
     /// Connects a service. Everything is checked first, so that nothing half-made stays.
     pub async fn create_service(&self, actor: &Actor, settings: ServiceSettings) -> Result<Service> {
+        actor.must(Role::Owner)?;
         let checked = self.check(settings, None).await?;
         let id: ServiceId = self.new_id()?;
         let now = self.now();
@@ -120,6 +127,7 @@ impl Control {
         id: ServiceId,
         settings: ServiceSettings,
     ) -> Result<Service> {
+        actor.must(Role::Owner)?;
         let mut row = services::get(self.store.read(), id).await?;
         let checked = self.check(settings, Some(&row)).await?;
         if checked.settings.name != row.name {
@@ -167,6 +175,7 @@ impl Control {
 
     /// Forgets a service: its hook, what is deployed of it, its runs and logs.
     pub async fn delete_service(&self, actor: &Actor, id: ServiceId) -> Result<()> {
+        actor.must(Role::Owner)?;
         let row = services::get(self.store.read(), id).await?;
         if let Some(host) = self.elsewhere(&row).await? {
             return Err(Error::Conflict(format!(
@@ -204,6 +213,7 @@ impl Control {
 
     /// Stops automatic deploys to production.
     pub async fn hold(&self, actor: &Actor, id: ServiceId, reason: &str) -> Result<Service> {
+        actor.must(Role::Deployer)?;
         let reason = reason.trim();
         if reason.is_empty() {
             return Err(Error::field("reason", "say why, so that whoever comes next knows"));
@@ -233,6 +243,7 @@ impl Control {
 
     /// Resumes automatic deploys. Of the runs that only the hold stopped the newest goes on; older ones it supersedes.
     pub async fn resume(&self, actor: &Actor, id: ServiceId) -> Result<Service> {
+        actor.must(Role::Deployer)?;
         let tx = self.store.begin().await?;
         let mut row = services::get(&tx, id).await?;
         if row.hold_since.is_none() {
@@ -386,7 +397,7 @@ impl Control {
         let (branch, head, runtime) = if let (true, Some(own)) = (unchanged, own) {
             (own.branch.clone(), own.head.clone().unwrap_or_default(), None)
         } else {
-            let found = self.detect(&settings.repository, settings.branch.as_deref()).await?;
+            let found = self.look_into(&settings.repository, settings.branch.as_deref()).await?;
             let branch = found.settings.branch.unwrap_or_default();
             let head = git
                 .head(&settings.repository, &branch)

@@ -68,8 +68,10 @@ impl Story {
         };
         let (setup, clock) = (Setup { node, ..Setup::default() }, self.clock.clone());
         let clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
-        let (key, ports) =
-            (SecretString::from("correct horse"), Ports { launcher, git, host, forge, hot: None });
+        let (key, ports) = (
+            SecretString::from("correct horse"),
+            Ports { launcher, git, host, forge, identity: None, hot: None },
+        );
         let control = Control::with_clock(self.store().await, &key, ports, setup, clock);
         control.alive().await.unwrap();
         control

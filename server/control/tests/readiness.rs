@@ -69,7 +69,12 @@ impl Story {
         let forge = Arc::new(github::GitHub::new(github::Place { api: url.clone(), url }, None));
         let key = SecretString::from(key.to_owned());
         let store = Store::open(&self.url).await.unwrap();
-        Control::new(store, &key, Ports { launcher, git, host, forge, hot: None }, Setup::default())
+        Control::new(
+            store,
+            &key,
+            Ports { launcher, git, host, forge, identity: None, hot: None },
+            Setup::default(),
+        )
     }
 
     /// What ran: the newest has the greatest number and is live.

@@ -6,6 +6,7 @@ mod address;
 mod client;
 mod credentials;
 mod hooks;
+mod login;
 mod payload;
 mod signature;
 mod tell;
@@ -23,6 +24,7 @@ use domain::Timestamp;
 
 pub use address::Place;
 pub use credentials::{App, Credentials};
+pub use login::SignIn;
 pub use payload::repositories;
 pub use signature::fits;
 

@@ -123,7 +123,10 @@ async fn own_token(config: &Config) -> anyhow::Result<SecretString> {
     {
         return Ok(token.trim().to_owned().into());
     }
-    let token = serve::control(config).await?.new_api_token("command line").await?;
+    let token = serve::control(config)
+        .await?
+        .new_api_token(&control::Actor::named("admin"), "command line", domain::Role::Owner)
+        .await?;
     let mut file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     file.write_all(token.expose_secret().as_bytes())?;

@@ -9,7 +9,8 @@ mod watch;
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
-use domain::{EnvironmentName, ServiceId};
+use control::Actor;
+use domain::{EnvironmentName, Role, ServiceId};
 use secrecy::ExposeSecret;
 
 use crate::{config::Config, serve};
@@ -185,6 +186,9 @@ enum Token {
         /// What it is for
         #[arg(long)]
         name: String,
+        /// What it may do: viewer, developer, deployer or owner
+        #[arg(long, default_value = "owner")]
+        role: Role,
     },
 }
 
@@ -248,9 +252,10 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             println!("Log in once, within 15 minutes: {}/login/{}", config.url, link.expose_secret());
             Ok(0)
         }
-        Command::Token { command: Token::Create { name } } => {
+        Command::Token { command: Token::Create { name, role } } => {
             let config = Config::from_env()?;
-            let token = serve::control(&config).await?.new_api_token(&name).await?;
+            let token =
+                serve::control(&config).await?.new_api_token(&Actor::named("admin"), &name, role).await?;
             println!("API token {name:?}, shown this once: {}", token.expose_secret());
             Ok(0)
         }

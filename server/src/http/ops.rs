@@ -11,6 +11,10 @@ use domain::Status;
 
 use super::{App, problem::Path};
 
+/// A README shows the badge on another site.
+const OTHERS: (header::HeaderName, &str) =
+    (header::HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+
 /// Health, readiness, metrics, badges.
 pub fn router() -> Router<App> {
     Router::new()
@@ -68,5 +72,6 @@ async fn badge(State(app): State<App>, Path(file): Path<String>) -> Response {
         right - 4,
         right - 4
     );
-    ([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "no-cache")], svg).into_response()
+    ([(header::CONTENT_TYPE, "image/svg+xml"), (header::CACHE_CONTROL, "no-cache"), OTHERS], svg)
+        .into_response()
 }

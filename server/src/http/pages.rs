@@ -1,6 +1,6 @@
 //! The dashboard: its files, its pages and its server functions, all behind a session but for files and login.
 
-use app::{App as Dashboard, Site as Bundle, shell};
+use app::{App as Dashboard, Elsewhere, Site as Bundle, shell};
 use axum::{
     Router,
     extract::{FromRef, Request, State},
@@ -56,9 +56,14 @@ impl FromRef<App> for LeptosOptions {
 }
 
 /// Who asks, for pages and server functions: from the session that the middleware verified.
-fn context(control: control::Control) -> impl Fn() + Clone + Send + Sync + 'static {
+fn context(app: &App) -> impl Fn() + Clone + Send + Sync + 'static {
+    let control = app.control.clone();
+    let elsewhere = app.config.github.sign_in.as_ref().map(|_| app.config.github.place.url.origin());
     move || {
         provide_context(control.clone());
+        if let Some(site) = &elsewhere {
+            provide_context(Elsewhere(site.ascii_serialization()));
+        }
         let session =
             use_context::<http::request::Parts>().and_then(|p| p.extensions.get::<Session>().cloned());
         if let Some(session) = session {
@@ -76,7 +81,7 @@ pub fn router(app: &App) -> Router<App> {
     let root = site.options.site_root.to_string();
     let routes = generate_route_list(Dashboard);
     let closed: Vec<_> = routes.into_iter().filter(|r| r.path() != "/login").collect();
-    let context = context(app.control.clone());
+    let context = context(app);
     let document = {
         let site = site.clone();
         move || shell(&site.bundle)
@@ -99,7 +104,7 @@ pub fn router(app: &App) -> Router<App> {
         .route("/login", get(move |request: Request| login(request)))
         .merge(files)
         .merge(closed)
-        .layer(middleware::from_fn(harden))
+        .layer(middleware::from_fn(not_stored))
 }
 
 /// A file whose address names its version may be kept for ever.
@@ -114,13 +119,10 @@ async fn keep(request: Request, next: Next) -> Response {
     response
 }
 
-/// What every page says to browsers.
-async fn harden(request: Request, next: Next) -> Response {
+/// Pages are for the one who asked, now.
+async fn not_stored(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

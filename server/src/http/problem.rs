@@ -80,6 +80,9 @@ impl From<Error> for Refusal {
                 ..Self::new(StatusCode::CONFLICT, "hole", "Lines are missing", text)
             },
             Error::Refused(_) => Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who is asking?", text),
+            Error::Forbidden { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "That takes another role", text)
+            }
             Error::Busy { after_s } => Self {
                 after_s: Some(after_s),
                 ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once", text)

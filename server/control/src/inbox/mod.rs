@@ -12,7 +12,7 @@ mod take;
 use std::collections::HashSet;
 
 use domain::{
-    DeliveryId, ServiceId,
+    DeliveryId, Role, ServiceId,
     view::{Delivery, Page},
 };
 use entity::delivery;
@@ -268,6 +268,7 @@ impl Control {
 
     /// Takes a delivery in again, as a new one.
     pub async fn replay(&self, actor: &Actor, id: DeliveryId) -> Result<Delivery> {
+        actor.must(Role::Developer)?;
         let old = deliveries::get(self.store.read(), id).await?;
         let guid = format!("{REPLAYED}{}", self.new_id::<DeliveryId>()?);
         let received = if old.source == FORGE {

@@ -25,6 +25,8 @@ pub enum Lock {
     Schema = 7_316_578,
     /// Decide what starts: what was counted must still be so when it is committed.
     Dispatch = 7_316_579,
+    /// Change who may what: an owner must be left.
+    People = 7_316_580,
 }
 
 /// Waits for a lock, which lasts as long as the transaction. SQLite has one writer: its transaction is the lock.

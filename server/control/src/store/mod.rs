@@ -13,6 +13,7 @@ pub mod forge;
 pub mod logs;
 pub mod nodes;
 mod open;
+pub mod people;
 pub mod retention;
 pub mod rows;
 pub mod run_state;

@@ -53,10 +53,10 @@ async fn list(State(app): State<App>, _: Caller) -> Result<Json<Page<Pipeline>>,
     responses((status = 201, body = Pipeline), (status = 422, body = Problem)))]
 async fn create(
     State(app): State<App>,
-    _: Caller,
+    Caller(actor): Caller,
     Body(new): Body<NewPipeline>,
 ) -> Result<(StatusCode, Json<Pipeline>), Refusal> {
-    Ok((StatusCode::CREATED, Json(app.control.create_pipeline(&new.name, new.environments).await?)))
+    Ok((StatusCode::CREATED, Json(app.control.create_pipeline(&actor, &new.name, new.environments).await?)))
 }
 
 /// Change a pipeline
@@ -64,10 +64,10 @@ async fn create(
     responses((status = 200, body = Pipeline), (status = 404, body = Problem), (status = 422, body = Problem)))]
 async fn change(
     State(app): State<App>,
-    _: Caller,
+    Caller(actor): Caller,
     Path(id): Path<PipelineId>,
     Body(change): Body<PipelineChange>,
 ) -> Result<Json<Pipeline>, Refusal> {
     let PipelineChange { name, environments, retention } = change;
-    Ok(Json(app.control.update_pipeline(id, name.as_deref(), environments, retention).await?))
+    Ok(Json(app.control.update_pipeline(&actor, id, name.as_deref(), environments, retention).await?))
 }

@@ -50,10 +50,10 @@ struct Why {
     responses((status = 200, body = Detected), (status = 422, body = Problem)))]
 async fn detect(
     State(app): State<App>,
-    _: Caller,
+    Caller(actor): Caller,
     Body(look): Body<Look>,
 ) -> Result<Json<Detected>, Refusal> {
-    Ok(Json(app.control.detect(&look.repository, look.branch.as_deref()).await?))
+    Ok(Json(app.control.detect(&actor, &look.repository, look.branch.as_deref()).await?))
 }
 
 /// All services, by name
