@@ -1,11 +1,12 @@
 // Lines through /runner/v1/log until they are durable: 20 runs at once, lines of 120 bytes as build tools print them. The load is a runner
 // that does nothing but log, started by the server in the place of its own; it packs every batch live and shares the machine with the server.
-// The reference is what a naive design does, into the same stores: one line, one call.
+// The reference is what a naive design does, into the same stores: one line, one call. What is durable is in the database, Redis or not.
 
 import { copyFile, readFile, readdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Server } from "./lib/server.mjs";
 import { postgres } from "./lib/postgres.mjs";
+import { redis } from "./lib/redis.mjs";
 import { now, pause, resident, used } from "./lib/numbers.mjs";
 
 export const title = "lines of 120 bytes through /runner/v1/log to durable, 20 runs at once";
@@ -21,7 +22,15 @@ export async function measure(report) {
   await store(report, "SQLite", {}, 300_000);
   const database = await postgres();
   try {
-    await store(report, "PostgreSQL", { DATABASE_URL: database.url }, 200_000);
+    const hot = await redis();
+    try {
+      await store(report, "PostgreSQL and Redis", { DATABASE_URL: database.url, REDIS_URL: hot.url }, 200_000);
+      const keys = (await hot.said("KEYS", "seamless:log:*")).split("\n");
+      const rows = await Promise.all(keys.map((key) => hot.said("ZCARD", key)));
+      report.note(`Redis holds ${rows.reduce((sum, n) => sum + Number(n), 0)} rows of ${keys.length} logs`);
+    } finally {
+      await hot.stop();
+    }
   } finally {
     await database.stop();
   }

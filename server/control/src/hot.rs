@@ -144,8 +144,14 @@ const SETTLING_MS: i64 = 3_000;
 impl Control {
     /// Rows of a run's log are durable: they go into the hot copy, and then whoever follows is told.
     pub(crate) fn tell_of_lines(&self, run: &str, log: Log, rows: Vec<Row>) {
-        let (nudge, run) = (self.nudge.clone(), run.parse());
-        let told = move || run.into_iter().for_each(|run| nudge.lines(run));
+        let Ok(run) = run.parse() else { return };
+        let (nudge, table) = (self.nudge.clone(), self.desk.seated(run).map(|table| (table, rows.clone())));
+        let told = move || {
+            if let Some((table, rows)) = table {
+                table.grew(log, rows);
+            }
+            nudge.lines(run);
+        };
         match &self.hot {
             Some(hot) if !rows.is_empty() => hot.put(log, rows, told),
             _ => told(),
@@ -201,7 +207,7 @@ impl Control {
 }
 
 /// Of rows in order those that hold `at` and go on without a hole or an overlap.
-fn unbroken(found: Vec<Row>, at: u64, end: u64) -> Vec<Row> {
+pub(crate) fn unbroken(found: Vec<Row>, at: u64, end: u64) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::with_capacity(found.len());
     for row in found {
         let fits = match rows.last() {

@@ -197,6 +197,7 @@ pub struct Inner {
     pub(crate) ingest: ingest::Ingest,
     /// What is looked for in them.
     pub(crate) known: masks::Known,
+    pub(crate) proofs: runner::Proofs,
     started: Timestamp,
 }
 
@@ -242,6 +243,7 @@ impl Control {
             intake: tokio::sync::Mutex::default(),
             ingest,
             known: masks::Known::default(),
+            proofs: runner::Proofs::default(),
             started,
         }))
     }

@@ -2,6 +2,11 @@
 //!
 //! A token of another or an older attempt is a conflict and changes nothing (fencing).
 
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
 use domain::{
     EnvironmentName, StageEvent, StageId, StageKind, Status,
     protocol::{Finish, Heartbeat, HeartbeatAnswer, Outcome},
@@ -28,6 +33,13 @@ pub struct Proven {
     pub attempt: u32,
     pub(crate) run: String,
 }
+
+/// So many proofs are remembered.
+const PROOFS: usize = 1024;
+
+/// Tokens that proved right, by their hash.
+#[derive(Default)]
+pub(crate) struct Proofs(Mutex<HashMap<String, Proven>>);
 
 /// `<stage>.<attempt>.<secret>`: it carries what it is bound to, so that an older one can be told from a wrong one.
 pub(crate) fn token_text(stage: StageId, attempt: u32, secret: &str) -> String {
@@ -60,6 +72,26 @@ impl Control {
             )));
         }
         Err(wrong())
+    }
+
+    /// Checks a runner's token for a call that judges by itself, in its own transaction, whether the attempt is the current one and goes on:
+    /// then a token that proved right once is right for good, and the database need not be asked for every batch of lines.
+    ///
+    /// # Errors
+    /// As [`Control::prove`].
+    pub async fn prove_once(&self, token: &str) -> Result<Proven> {
+        let hash = token_hash(token);
+        let proofs = || self.proofs.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(proven) = proofs().get(&hash) {
+            return Ok(proven.clone());
+        }
+        let proven = self.prove(token).await?;
+        let mut proofs = proofs();
+        if proofs.len() >= PROOFS {
+            proofs.clear();
+        }
+        proofs.insert(hash, proven.clone());
+        Ok(proven)
     }
 
     /// A sign of life; the answer says whether to stop.

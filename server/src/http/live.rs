@@ -14,10 +14,7 @@ use axum::{
     routing::get,
 };
 use control::live::Follower;
-use domain::{
-    RunId,
-    live::{Cursor, LiveEvent},
-};
+use domain::{RunId, live::Cursor};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
@@ -74,7 +71,7 @@ fn stream_of(app: App, follower: Follower) -> Response {
         let mut follower = follower?;
         match follower.next().await {
             Ok(messages) => {
-                let over = messages.iter().any(|(_, e)| matches!(e, LiveEvent::End));
+                let over = messages.iter().any(|message| message.told.is_end());
                 Some((messages, (!over).then_some(follower)))
             }
             Err(error) => {
@@ -85,14 +82,8 @@ fn stream_of(app: App, follower: Follower) -> Response {
         }
     })
     .flat_map(stream::iter)
-    .map(|(cursor, event)| {
-        let data = match &event {
-            LiveEvent::Run(run) => serde_json::to_string(run),
-            LiveEvent::Stage(stage) => serde_json::to_string(stage),
-            LiveEvent::Log(log) => serde_json::to_string(log),
-            LiveEvent::Changed | LiveEvent::End => Ok("{}".into()),
-        };
-        Event::default().id(cursor.to_string()).event(event.name()).data(data.unwrap_or_default())
+    .map(|message| {
+        Event::default().id(message.cursor.to_string()).event(message.told.name).data(&message.told.data)
     })
     .map(Ok::<_, Infallible>)
     .take_until(async move { ends.cancelled().await });

@@ -26,10 +26,23 @@ impl FromRequestParts<App> for Runner {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
-        let token =
-            bearer(&parts.headers).ok_or_else(|| Refusal::unauthorized("send the attempt's token"))?;
-        Ok(Runner(app.control.prove(token).await?))
+        Ok(Runner(app.control.prove(token(parts)?).await?))
     }
+}
+
+/// A runner that logs: whether its attempt goes on is judged where lines are stored.
+struct Logger(Proven);
+
+impl FromRequestParts<App> for Logger {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
+        Ok(Logger(app.control.prove_once(token(parts)?).await?))
+    }
+}
+
+fn token(parts: &Parts) -> Result<&str, Refusal> {
+    bearer(&parts.headers).ok_or_else(|| Refusal::unauthorized("send the attempt's token"))
 }
 
 /// Room for what is about to be read: taken before a body is.
@@ -86,7 +99,7 @@ async fn heartbeat(
 
 async fn log(
     State(app): State<App>,
-    Runner(proven): Runner,
+    Logger(proven): Logger,
     Roomy(room): Roomy,
     lines: Lines,
 ) -> Result<Json<LogAnswer>, Refusal> {

@@ -1,7 +1,7 @@
-//! Where followers of one run meet: what a thousand of them want to know after a nudge is found out once, and the newest lines are
-//! unpacked once.
+//! Where followers of one run meet: what a thousand of them want to know after a nudge is found out once and written once. Lines that this
+//! server has just stored are put on the table as they are; the database is not asked for them.
 //!
-//! Refuses to remember: everything here is a moment old, of a bounded size, and gone with the last follower.
+//! Refuses to remember: everything here is a moment old, of a bounded size, and gone with the last follower. What is not here is read.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,21 +9,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{RunId, Status, live::LiveEvent, view::LogLine};
+use domain::{
+    RunId, Status,
+    live::{LiveEvent, LogEvent},
+    view::LogLine,
+};
 use tokio::sync::Mutex;
 
+use super::Told;
 use crate::{
     Control,
     error::Result,
-    hot::Log,
+    hot::{Log, Row, unbroken},
     logs::{self, Which},
-    store::{self, events, runs},
+    store::{self, events, logs::block, runs},
 };
 
-/// Without a nudge, what is known counts for so long.
+/// Without a nudge, and while nothing but lines come, what is known counts for so long.
 const FRESH: Duration = Duration::from_millis(500);
-/// Pieces of logs that are kept unpacked.
+/// Pieces of logs that are kept as they are told.
 const PIECES: usize = 8;
+/// Rows that were just stored and are kept, of all stages together; the largest has some hundred KiB.
+const ROWS: usize = 16;
 
 /// The tables at which somebody sits.
 #[derive(Default)]
@@ -35,6 +42,7 @@ pub(crate) struct Table {
     facts: Mutex<Option<Known>>,
     changes: Mutex<Option<Arc<Changes>>>,
     pieces: Mutex<VecDeque<Piece>>,
+    rows: Lock<VecDeque<(Log, Row)>>,
 }
 
 struct Known {
@@ -44,6 +52,7 @@ struct Known {
 }
 
 /// How a run stands.
+#[derive(Clone)]
 pub(super) struct Facts {
     /// Whether it is at its end.
     pub over: bool,
@@ -54,6 +63,7 @@ pub(super) struct Facts {
 }
 
 /// A log, and under what a cursor knows it.
+#[derive(Clone)]
 pub(super) struct Growing {
     /// Ordinal of its stage, and the attempt.
     pub key: (u8, u32),
@@ -67,12 +77,15 @@ pub(super) struct Changes {
     /// The last of it.
     pub event: i64,
     /// The messages that tell of it.
-    pub told: Vec<LiveEvent>,
+    pub told: Vec<Told>,
 }
 
+/// Lines of a log as they are told.
 struct Piece {
     log: Log,
-    lines: Arc<Vec<LogLine>>,
+    first: u64,
+    next: u64,
+    told: Told,
 }
 
 impl Desk {
@@ -88,9 +101,15 @@ impl Desk {
             facts: Mutex::default(),
             changes: Mutex::default(),
             pieces: Mutex::default(),
+            rows: Lock::default(),
         });
         tables.insert(run, Arc::downgrade(&table));
         table
+    }
+
+    /// The table of a run at which somebody sits.
+    pub(crate) fn seated(&self, run: RunId) -> Option<Arc<Table>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&run)?.upgrade()
     }
 }
 
@@ -105,6 +124,27 @@ impl Table {
         let facts = Arc::new(self.find_out(control).await?);
         *known = Some(Known { nudged, at, facts: Arc::clone(&facts) });
         Ok(facts)
+    }
+
+    /// These rows were just stored, and the nudge that tells of them comes next.
+    pub(crate) fn grew(&self, log: Log, new: Vec<Row>) {
+        let (Some(first), Some(next)) = (new.first().map(|r| r.first), new.last().map(|r| r.next)) else {
+            return;
+        };
+        {
+            let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.extend(new.into_iter().map(|row| (log, row)));
+            let surplus = rows.len().saturating_sub(ROWS);
+            rows.drain(..surplus);
+        }
+        // While somebody is finding out, or when these lines are not the next ones, the nudge makes everybody look.
+        let Ok(mut known) = self.facts.try_lock() else { return };
+        let Some(known) = known.as_mut() else { return };
+        let grown = known.facts.logs.iter().position(|g| g.which.log == log && g.which.lines == first);
+        if let Some(grown) = grown {
+            Arc::make_mut(&mut known.facts).logs[grown].which.lines = next;
+            known.nudged += 1;
+        }
     }
 
     async fn find_out(&self, control: &Control) -> Result<Facts> {
@@ -145,42 +185,59 @@ impl Table {
         for stage in &run.stages {
             let word = format!("\"stage\":\"{}\"", stage.kind);
             if news.iter().any(|e| e.payload.contains(&word)) {
-                told.push(LiveEvent::Stage(Box::new(stage.clone())));
+                told.push(Told::of(&LiveEvent::Stage(Box::new(stage.clone())))?);
             }
         }
-        told.push(LiveEvent::Run(Box::new(run)));
+        told.push(Told::of(&LiveEvent::Run(Box::new(run)))?);
         let event = news.last().map_or(after, |e| e.seq);
         let changes = Arc::new(Changes { after, event, told });
         *known = Some(Arc::clone(&changes));
         Ok(changes)
     }
 
-    /// Lines from a number on, up to `limit`.
+    /// Lines from a number on, up to `limit`, and the number after the last of them; nothing when there are none.
     pub(super) async fn lines(
         &self,
         control: &Control,
         which: Which,
         from: u64,
         limit: u64,
-    ) -> Result<Vec<LogLine>> {
+    ) -> Result<Option<(Told, u64)>> {
+        // Held while lines are read: who wants the same ones waits for them.
         let mut pieces = self.pieces.lock().await;
-        let holds = |piece: &&Piece| {
-            let (first, last) = (piece.lines.first(), piece.lines.last());
-            piece.log == which.log
-                && first.is_some_and(|l| l.seq <= from)
-                && last.is_some_and(|l| l.seq >= from)
+        if let Some(piece) = pieces.iter().find(|piece| piece.log == which.log && piece.first == from) {
+            return Ok(Some((piece.told.clone(), piece.next)));
+        }
+        let lines = match self.stored(which, from, limit)? {
+            Some(lines) => lines,
+            None => control.lines(which, from, limit).await?,
         };
-        let lines = match pieces.iter().find(holds) {
-            Some(piece) => Arc::clone(&piece.lines),
-            None => {
-                let lines = Arc::new(control.lines(which, from, limit).await?);
-                pieces.truncate(PIECES - 1);
-                pieces.push_front(Piece { log: which.log, lines: Arc::clone(&lines) });
-                lines
+        let Some(next) = lines.last().map(|l| l.seq + 1) else { return Ok(None) };
+        let Log { stage, attempt } = which.log;
+        let told = Told::of(&LiveEvent::Log(LogEvent { stage, attempt, lines }))?;
+        pieces.truncate(PIECES - 1);
+        pieces.push_front(Piece { log: which.log, first: from, next, told: told.clone() });
+        Ok(Some((told, next)))
+    }
+
+    /// The same from rows that this server has just stored; none when the line is not among them.
+    fn stored(&self, which: Which, from: u64, limit: u64) -> Result<Option<Vec<LogLine>>> {
+        let rows: Vec<Row> = {
+            let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.iter().filter(|(log, _)| *log == which.log).map(|(_, row)| row.clone()).collect()
+        };
+        let rows = unbroken(rows, from, which.lines);
+        let Some(first) = rows.first() else { return Ok(None) };
+        let skip = (from - first.first) as usize;
+        let mut lines = Vec::new();
+        for row in &rows {
+            lines.extend(block::lines(row.first, &row.body)?);
+            if lines.len() >= skip + limit as usize {
+                break;
             }
-        };
-        drop(pieces);
-        let skip = lines.first().map_or(0, |l| from.saturating_sub(l.seq)) as usize;
-        Ok(lines[skip.min(lines.len())..].to_vec())
+        }
+        lines.truncate(skip + limit as usize);
+        lines.drain(..skip);
+        Ok(Some(lines))
     }
 }

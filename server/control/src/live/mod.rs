@@ -1,7 +1,7 @@
 //! What a live stream sends next: reads facts after a cursor, then waits for a nudge or a few seconds.
 //!
 //! The cursor is the whole memory, so a stream may end at any line and go on at another server. A slow reader makes its own stream
-//! slow and nobody else's. What many readers of one run want to know at the same time is found out once (`desk`).
+//! slow and nobody else's. What many readers of one run want to know at the same time is found out once, and written once (`desk`).
 
 mod desk;
 
@@ -9,14 +9,14 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     RunId, StageId,
-    live::{Cursor, LiveEvent, LogEvent},
+    live::{Cursor, LiveEvent},
 };
 use tokio::sync::watch;
 
 use crate::{
     Control,
-    error::Result,
-    hot::{Log, State},
+    error::{Error, Result},
+    hot::State,
     store::{events, logs, runs},
 };
 
@@ -28,8 +28,40 @@ const LOOK_AFTER: (Duration, Duration) = (Duration::from_secs(5), Duration::from
 /// Most lines in one message.
 const LINES: u64 = 2_000;
 
-/// One message and the cursor after it.
-pub type Message = (Cursor, LiveEvent);
+/// One message, as it goes over the wire.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// Where a stream goes on after it.
+    pub cursor: Cursor,
+    /// What it is.
+    pub told: Told,
+}
+
+/// What is told to many, in JSON, written once.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The event's name.
+    pub name: &'static str,
+    /// Its data.
+    pub data: Arc<str>,
+}
+
+impl Told {
+    fn of(event: &LiveEvent) -> Result<Self> {
+        let data = match event {
+            LiveEvent::Run(run) => serde_json::to_string(run),
+            LiveEvent::Stage(stage) => serde_json::to_string(stage),
+            LiveEvent::Log(log) => serde_json::to_string(log),
+            LiveEvent::Changed | LiveEvent::End => Ok("{}".into()),
+        };
+        Ok(Self { name: event.name(), data: data.map_err(Error::internal)?.into() })
+    }
+
+    /// Whether nothing comes after it.
+    pub fn is_end(&self) -> bool {
+        self.name == LiveEvent::End.name()
+    }
+}
 
 /// Follows one run, or everything.
 pub struct Follower {
@@ -63,7 +95,7 @@ impl Control {
 }
 
 impl Follower {
-    /// The next messages, at least one; the last of a run's is [`LiveEvent::End`].
+    /// The next messages, at least one; after a run's end comes one that [is the end](Told::is_end).
     pub async fn next(&mut self) -> Result<Vec<Message>> {
         loop {
             let nudged = *self.nudge.borrow_and_update();
@@ -90,11 +122,11 @@ impl Follower {
         let mut messages = Vec::new();
         for id in &ids {
             if let Ok(run) = self.control.run(id.parse()?).await {
-                messages.push((self.cursor.clone(), LiveEvent::Run(Box::new(run))));
+                messages.push(self.message(Told::of(&LiveEvent::Run(Box::new(run)))?));
             }
         }
         if messages.is_empty() {
-            messages.push((self.cursor.clone(), LiveEvent::Changed));
+            messages.push(self.message(Told::of(&LiveEvent::Changed)?));
         }
         Ok(messages)
     }
@@ -107,7 +139,7 @@ impl Follower {
         if std::mem::take(&mut self.first) || fresh {
             let changes = table.changes(&self.control, self.cursor.event, facts.event).await?;
             self.cursor.event = changes.event.max(self.cursor.event);
-            messages.extend(changes.told.iter().map(|event| (self.cursor.clone(), event.clone())));
+            messages.extend(changes.told.iter().map(|told| self.message(told.clone())));
         }
         let mut behind = false;
         for log in &facts.logs {
@@ -115,17 +147,21 @@ impl Follower {
             if log.which.lines <= at {
                 continue;
             }
-            let lines = table.lines(&self.control, log.which, at, LINES).await?;
-            let Some(last) = lines.last() else { continue };
+            let Some((told, next)) = table.lines(&self.control, log.which, at, LINES).await? else {
+                continue;
+            };
             behind = true;
-            self.cursor.lines.insert(log.key, last.seq + 1);
-            let Log { stage, attempt } = log.which.log;
-            messages.push((self.cursor.clone(), LiveEvent::Log(LogEvent { stage, attempt, lines })));
+            self.cursor.lines.insert(log.key, next);
+            messages.push(self.message(told));
         }
         if facts.over && !behind && !fresh {
-            messages.push((self.cursor.clone(), LiveEvent::End));
+            messages.push(self.message(Told::of(&LiveEvent::End)?));
         }
         Ok(messages)
+    }
+
+    fn message(&self, told: Told) -> Message {
+        Message { cursor: self.cursor.clone(), told }
     }
 }
 

@@ -110,7 +110,7 @@ fn judge(
     begun: &mut Vec<log_unarchived::ActiveModel>,
 ) -> Result<Stored> {
     let id = batch.stage.to_string();
-    let stage = stages.get_mut(&id).ok_or_else(|| Error::not_found("stage", &id))?;
+    let stage = stages.get_mut(&id).ok_or_else(|| Error::Conflict("this stage is gone".into()))?;
     if stage.attempt != batch.attempt as i32 || stage.status != "in_progress" {
         return Err(Error::Conflict(format!(
             "attempt {} of this stage is over: it is {} at attempt {}",
