@@ -42,6 +42,8 @@ pub struct Model {
     /// The data folder it is at home in, by that folder's id: its ports, its runs and what is deployed of it are there. Unset until a
     /// server takes it.
     pub folder: Option<String>,
+    /// Who is still connecting it; unset once it is connected. Until then it is no service for anybody but who tries it.
+    pub draft: Option<String>,
     /// Generation: every update is filtered by the one that was read.
     pub generation: i64,
     /// When it was connected.

@@ -9,6 +9,7 @@ mod m0004_forks;
 mod m0005_github;
 mod m0006_nodes;
 mod m0007_people;
+mod m0008_drafts;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_github::Migration),
             Box::new(m0006_nodes::Migration),
             Box::new(m0007_people::Migration),
+            Box::new(m0008_drafts::Migration),
         ]
     }
 }

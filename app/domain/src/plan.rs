@@ -28,16 +28,19 @@ pub enum Trigger {
     Manual,
     /// A person asked for an older artifact.
     Rollback,
+    /// A person tries a service's commands before it is connected: the checks alone, told to nobody.
+    Trial,
 }
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Trigger; 5] = [
+    pub const ALL: [Trigger; 6] = [
         Trigger::Push,
         Trigger::PullRequestOpened,
         Trigger::PullRequestSynchronized,
         Trigger::Manual,
         Trigger::Rollback,
+        Trigger::Trial,
     ];
 
     /// The name on the wire and in the database.
@@ -48,6 +51,7 @@ impl Trigger {
             Trigger::PullRequestSynchronized => "pull_request_synchronized",
             Trigger::Manual => "manual",
             Trigger::Rollback => "rollback",
+            Trigger::Trial => "trial",
         }
     }
 
@@ -58,7 +62,7 @@ impl Trigger {
 
     /// Whether a person asked for exactly this: then an older commit may replace a newer one.
     pub fn by_person(self) -> bool {
-        matches!(self, Trigger::Manual | Trigger::Rollback)
+        matches!(self, Trigger::Manual | Trigger::Rollback | Trigger::Trial)
     }
 }
 
@@ -141,7 +145,7 @@ pub struct Done {
 impl Plan {
     /// The plan for a trigger.
     ///
-    /// Pull requests get the checks alone; a rollback gets the deploy to `rollback` alone; everything else all seven stages.
+    /// Pull requests and trials get the checks alone; a rollback gets the deploy to `rollback` alone; everything else all seven stages.
     pub fn make(settings: &ServiceSettings, trigger: Trigger, rollback: Option<EnvironmentName>) -> Plan {
         use StageKind as K;
         let target = settings.target();
@@ -160,7 +164,9 @@ impl Plan {
             (Trigger::Rollback, environment) => {
                 vec![environment.unwrap_or(EnvironmentName::Production).stage()]
             }
-            (t, _) if t.is_pull_request() => vec![K::Prepare, K::CodeQuality, K::UnitTest],
+            (t, _) if t.is_pull_request() || t == Trigger::Trial => {
+                vec![K::Prepare, K::CodeQuality, K::UnitTest]
+            }
             _ => K::ALL.into(),
         };
         let stages = kinds

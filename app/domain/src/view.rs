@@ -518,6 +518,64 @@ pub struct Detected {
     pub proposals: Vec<Proposal>,
     /// The commit that was looked at.
     pub commit: Commit,
+    /// Folders in it that look like services, where there is more than one.
+    #[serde(default)]
+    pub folders: Vec<String>,
+}
+
+/// A repository on the forge that a service can be connected to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// `owner/name`.
+    pub full_name: String,
+    /// Whether not everybody sees it.
+    pub private: bool,
+    /// What its owners say of it.
+    pub description: String,
+    /// Its default branch.
+    pub default_branch: String,
+    /// When somebody last pushed.
+    pub pushed_at: Option<Timestamp>,
+    /// Services that are connected to it.
+    pub services: Vec<ServiceRef>,
+}
+
+/// A page of repositories that can be administered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidates {
+    /// Those on this page, the last pushed to first.
+    pub items: Vec<Candidate>,
+    /// How many were found.
+    pub found: usize,
+    /// Of how many that were looked through.
+    pub of: usize,
+    /// Which page this is, from 1.
+    pub page: usize,
+    /// How many pages there are.
+    pub pages: usize,
+    /// Whether there are more than were looked through.
+    pub more: bool,
+    /// Whether it is a person's own list without any private one: they may let Seamless see those.
+    pub public_only: bool,
+    /// The forge's address for people.
+    pub site: String,
+    /// Why there is no list.
+    pub problem: Option<String>,
+}
+
+/// A service that somebody is still connecting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// Its id.
+    pub id: ServiceId,
+    /// What was filled in; secrets without their values.
+    pub settings: ServiceSettings,
+    /// By whom.
+    pub by: String,
+    /// When it was last kept.
+    pub updated_at: Timestamp,
+    /// Its newest trial.
+    pub trial: Option<Run>,
 }
 
 /// Something that waits for a person, at the head of the overview.

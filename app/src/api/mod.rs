@@ -2,6 +2,7 @@
 //!
 //! Refuses to decide anything: rules and rights are `control`'s, identity is the server's.
 
+mod connect;
 mod deliveries;
 mod error;
 mod overview;
@@ -13,6 +14,7 @@ mod sessions;
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use connect::*;
 pub use deliveries::*;
 pub use error::ApiError;
 pub use overview::*;

@@ -4,7 +4,7 @@
 
 use domain::{
     DeploymentId, EnvironmentName, ServiceId,
-    view::{Containers, Deployment, Detected, Forge, Hook, Page, Run, Service, ServicePage},
+    view::{Containers, Deployment, Forge, Hook, Page, Run, Service, ServicePage},
 };
 use leptos::prelude::*;
 
@@ -14,12 +14,15 @@ use crate::form::ServiceForm;
 #[cfg(feature = "ssr")]
 use super::{
     ApiError,
-    server::{actor, control, dated, filled, refuse},
+    server::{actor, control, dated, refuse},
 };
 
 /// The service page.
 #[server(name = ReadServicePage, prefix = "/fn", endpoint = "service_page")]
 pub async fn service_page(id: ServiceId) -> Answer<ServicePage> {
+    if control()?.is_draft(id).await {
+        leptos_axum::redirect(&format!("/services/new?draft={id}"));
+    }
     control()?.service_page(id).await.map_err(refuse)
 }
 
@@ -29,36 +32,10 @@ pub async fn service(id: ServiceId) -> Answer<Dated<Service>> {
     control()?.service(id).await.map(dated).map_err(refuse)
 }
 
-/// What a repository's content proposes.
-#[server(name = ReadDetect, prefix = "/fn", endpoint = "detect")]
-pub async fn detect(repository: String, branch: Option<String>) -> Answer<Detected> {
-    control()?.detect(&actor()?, repository.trim(), filled(branch).as_deref()).await.map_err(refuse)
-}
-
 /// What this server has for containers.
 #[server(name = ReadContainers, prefix = "/fn", endpoint = "containers")]
 pub async fn containers() -> Answer<Containers> {
     Ok(control()?.containers().await)
-}
-
-/// Connects a service, and goes to its first run or its page.
-#[server(prefix = "/fn", endpoint = "create_service")]
-pub async fn create_service(form: ServiceForm, run_now: Option<String>) -> Answer<Service> {
-    let typed = form.clone().without_secrets();
-    let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let blank = domain::service::ServiceSettings::new("", "");
-    let settings = form.into_settings(blank).map_err(|fields| fail(ApiError::invalid(fields)))?;
-    let service = control()?.create_service(&actor()?, settings).await.map_err(|e| fail(e.into()))?;
-    let next = match run_now {
-        Some(_) => control()?
-            .start_run(&actor()?, service.id, None, None)
-            .await
-            .map(|run| format!("/runs/{}", run.id))
-            .ok(),
-        None => None,
-    };
-    leptos_axum::redirect(&next.unwrap_or_else(|| format!("/services/{}", service.id)));
-    Ok(service)
 }
 
 /// Changes a service's settings.

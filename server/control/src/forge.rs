@@ -79,6 +79,21 @@ pub struct Limit {
     pub until: Option<i64>,
 }
 
+/// A repository that somebody can administer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// `owner/name`.
+    pub full_name: String,
+    /// Whether not everybody sees it.
+    pub private: bool,
+    /// What its owners say of it.
+    pub description: String,
+    /// Its default branch.
+    pub default_branch: String,
+    /// When somebody last pushed.
+    pub pushed_at: Option<Timestamp>,
+}
+
 /// A hook as it should be.
 #[derive(Debug, Clone)]
 pub struct WantedHook {
@@ -169,6 +184,9 @@ pub trait Forge: Send + Sync {
     /// Forgets what it allowed.
     fn forget(&self);
 
+    /// The repositories that a person can administer, by that person's token, or else those that Seamless can; the last pushed to
+    /// first, and whether there are more than were listed.
+    async fn repositories(&self, person: Option<&SecretString>) -> Result<(Vec<Listed>, bool), ForgeError>;
     /// Makes a hook, or takes over one that sends to the same address; answers its number.
     async fn make_hook(&self, repository: &str, wanted: &WantedHook) -> Result<i64, ForgeError>;
     /// What a hook is like.

@@ -113,7 +113,7 @@ impl Control {
                 // What strangers propose runs without secrets.
                 .filter(|variable| run.fork.is_none() || !variable.secret)
                 .collect(),
-            aside: run.fork.is_some(),
+            aside: run.fork.is_some() || run.trigger == "trial",
             toolchain: settings
                 .image
                 .clone()

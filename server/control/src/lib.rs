@@ -3,8 +3,10 @@
 //! Refuses to know HTTP, pages, processes and forges; those reach it through [`Control`] or wait behind [`ports`].
 
 pub mod access;
+mod candidates;
 pub mod deploys;
 pub mod detect;
+mod drafts;
 pub mod engine;
 pub mod error;
 pub mod forge;
@@ -142,7 +144,6 @@ pub struct Setup {
     /// How browsers and GitHub reach this server, without a slash at the end.
     pub url: String,
     /// Who may log in besides those who were invited.
-    pub allowed: login::Allowed,
     /// Keys that were in use before: what they sealed can still be opened.
     pub old_keys: Vec<SecretString>,
     /// With what a forge signs all its hooks, beside the keys of their own that hooks have.

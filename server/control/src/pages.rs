@@ -139,7 +139,8 @@ impl Control {
 
     /// Commits that a run would bring to production, newest first. Empty when nothing is live there or it cannot be told.
     async fn commits_since_live(&self, run: &Run) -> Vec<Commit> {
-        let Ok(service) = services::get(self.store.read(), run.service.id).await else { return Vec::new() };
+        let id = run.service.id.to_string();
+        let Ok(service) = services::by_id(self.store.read(), &id).await else { return Vec::new() };
         let Ok(live) = self.live_in(&service.id, EnvironmentName::Production).await else {
             return Vec::new();
         };
@@ -178,7 +179,7 @@ impl Control {
         // Of a part in the middle the stream brings what comes after the end; what lies between is read when it is wanted.
         let position = chosen.map(|s| (s.id, attempt.unwrap_or(s.attempt), log.next_seq.max(log.total)));
         let cursor = self.cursor_of(&run, event, position).await.to_string();
-        let service = services::get(self.store.read(), run.service.id).await?;
+        let service = services::by_id(self.store.read(), &run.service.id.to_string()).await?;
         let live =
             match deployments::live(self.store.read(), &service.id, EnvironmentName::Production).await? {
                 Some(row) => Some(rows::deployment(row, Ready::live())?),

@@ -176,7 +176,7 @@ impl Control {
         let mut stages = runs::stages_of(db, &ids).await?;
         let mut approvals = runs::approvals_of(db, &ids).await?;
         let names: std::collections::HashMap<_, _> =
-            services::all(db).await?.into_iter().map(|s| (s.id.clone(), s)).collect();
+            services::all_with_drafts(db).await?.into_iter().map(|s| (s.id.clone(), s)).collect();
         let mut facts = rows::StageFacts::default();
         if usual {
             let (ready, _) = runs::queue(db).await?;
@@ -269,7 +269,7 @@ impl Control {
                 old.number, old.status
             )));
         }
-        let row = services::get(self.store.read(), old.service.id).await?;
+        let row = services::by_id(self.store.read(), &old.service.id.to_string()).await?;
         let settings = rows::settings(&row)?;
         let environment = old.plan.stages.first().and_then(|s| s.kind.environment());
         let mut plan = Plan::make(&settings, old.trigger, environment);

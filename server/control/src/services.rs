@@ -4,7 +4,7 @@ use domain::{
     EnvironmentName, Role, ServiceId, StageKind, Status,
     problem::FieldError,
     service::ServiceSettings,
-    view::{Daemon, Detected, Service},
+    view::{Daemon, Detected, Proposal, Service},
 };
 use entity::service;
 use sea_orm::ConnectionTrait;
@@ -33,14 +33,25 @@ impl Control {
         rows::service(services::get(self.store.read(), id).await?)
     }
 
-    /// Looks into a repository and proposes settings for it, each with its reason.
-    pub async fn detect(&self, actor: &Actor, repository: &str, branch: Option<&str>) -> Result<Detected> {
+    /// Looks into a repository, or one folder of it, and proposes settings, each with its reason.
+    pub async fn detect(
+        &self,
+        actor: &Actor,
+        repository: &str,
+        branch: Option<&str>,
+        folder: Option<&str>,
+    ) -> Result<Detected> {
         // It reads what this machine may read.
         actor.must(Role::Owner)?;
-        self.look_into(repository, branch).await
+        self.look_into(repository, branch, folder).await
     }
 
-    async fn look_into(&self, repository: &str, branch: Option<&str>) -> Result<Detected> {
+    async fn look_into(
+        &self,
+        repository: &str,
+        branch: Option<&str>,
+        folder: Option<&str>,
+    ) -> Result<Detected> {
         let repository = repository.trim();
         if repository.is_empty() || repository.starts_with('-') {
             return Err(Error::field("repository", "give a path, a URL, or owner/name on GitHub"));
@@ -57,7 +68,12 @@ impl Control {
         let commit = git.resolve(repository, Some(&branch), None).await.map_err(at)?;
         let files = git.files(repository, &commit.sha).await.map_err(at)?;
         let read = git.read(repository, &commit.sha, &detect::wanted(&files)).await.map_err(at)?;
-        let mut found = detect::propose(&name_of(repository), &files, &read);
+        let folder = folder.map(|f| f.trim().trim_matches('/')).filter(|f| !f.is_empty());
+        if let Some(folder) = folder.filter(|f| !files.iter().any(|p| p.starts_with(&format!("{f}/")))) {
+            return Err(Error::field("context", format!("there is no folder {folder:?} on {branch}")));
+        }
+        let mut found = detect::propose_in(&name_of(repository), folder, &files, &read);
+        let mut folders = detect::folders(&files, &read);
         if matches!(self.daemon().await, Daemon::Answers { .. }) {
             found.in_containers();
         }
@@ -67,17 +83,38 @@ impl Control {
         settings.health_path = found.health_path;
         settings.dockerfile = found.dockerfile;
         settings.context = found.context;
+        folders.retain(|f| Some(f.as_str()) != settings.context.as_deref());
+        if let Some(context) = settings.context.clone().filter(|_| !folders.is_empty()) {
+            let why = format!("the repository holds other services: changes outside of {context} are theirs");
+            let field = "triggers.paths".to_owned();
+            found.proposals.push(Proposal { field, value: context.clone(), why });
+            settings.triggers.paths = vec![context];
+        }
         let target = self.usual_target(&settings).await;
         for environment in EnvironmentName::ALL {
             settings.environments.of_mut(environment).target = Some(target);
         }
-        Ok(Detected { runtime: found.runtime, settings, proposals: found.proposals, commit })
+        Ok(Detected { runtime: found.runtime, settings, proposals: found.proposals, commit, folders })
     }
 
     /// Connects a service. Everything is checked first, so that nothing half-made stays.
     pub async fn create_service(&self, actor: &Actor, settings: ServiceSettings) -> Result<Service> {
+        self.create_from(actor, settings, None).await
+    }
+
+    /// The same, for what was kept as a draft: its secrets go along, and it is gone afterwards.
+    pub async fn create_from(
+        &self,
+        actor: &Actor,
+        settings: ServiceSettings,
+        draft: Option<ServiceId>,
+    ) -> Result<Service> {
         actor.must(Role::Owner)?;
-        let checked = self.check(settings, None).await?;
+        let kept = match draft {
+            Some(draft) => Some(rows::settings(&self.draft_row(draft).await?)?),
+            None => None,
+        };
+        let checked = self.check(settings, None, kept.as_ref()).await?;
         let id: ServiceId = self.new_id()?;
         let now = self.now();
         let pipeline = services::pipelines(self.store.read())
@@ -103,6 +140,7 @@ impl Control {
             hold_since: None,
             last_run: 0,
             folder: Some(self.setup.node.folder.clone()),
+            draft: None,
             generation: 0,
             created_at: now.0,
             updated_at: now.0,
@@ -115,6 +153,12 @@ impl Control {
         self.tell(&tx, &row, "service_created", json!({ "by": actor.name, "name": row.name })).await?;
         tx.commit().await?;
         self.forget_keys();
+        if let Some(draft) = draft
+            && let Err(error) = self.drop_draft(actor, draft).await
+        {
+            // The service is connected; what is left of the draft can be thrown away by hand.
+            tracing::warn!(service = row.name, %error, "a draft stayed");
+        }
         self.nudge.hooks();
         self.nudge.changed(None);
         rows::service(row)
@@ -129,7 +173,7 @@ impl Control {
     ) -> Result<Service> {
         actor.must(Role::Owner)?;
         let mut row = services::get(self.store.read(), id).await?;
-        let checked = self.check(settings, Some(&row)).await?;
+        let checked = self.check(settings, Some(&row), None).await?;
         if checked.settings.name != row.name {
             let deployed = EnvironmentName::ALL;
             for environment in deployed {
@@ -183,8 +227,23 @@ impl Control {
                 row.name
             )));
         }
+        self.end_runs(actor, &row.id).await?;
+        self.unhook(&row).await;
+        self.ports.host.retire(&row.name).await?;
+        let tx = self.store.begin().await?;
+        services::delete(&tx, &row.id).await?;
+        self.tell(&tx, &row, "service_deleted", json!({ "by": actor.name, "name": row.name })).await?;
+        tx.commit().await?;
+        self.forget_keys();
+        self.nudge.hooks();
+        self.nudge.changed(None);
+        Ok(())
+    }
+
+    /// Ends every run of a service that goes on.
+    pub(crate) async fn end_runs(&self, actor: &Actor, service: &str) -> Result<()> {
         let open = runs::open(self.store.read()).await?;
-        for run in open.iter().filter(|r| r.service_id == row.id) {
+        for run in open.iter().filter(|r| r.service_id == service) {
             match self.cancel(actor, run.id.parse()?).await {
                 Ok(_) | Err(Error::Conflict(_)) => {}
                 Err(e) => return Err(e),
@@ -199,15 +258,6 @@ impl Control {
                 }
             }
         }
-        self.unhook(&row).await;
-        self.ports.host.retire(&row.name).await?;
-        let tx = self.store.begin().await?;
-        services::delete(&tx, &row.id).await?;
-        self.tell(&tx, &row, "service_deleted", json!({ "by": actor.name, "name": row.name })).await?;
-        tx.commit().await?;
-        self.forget_keys();
-        self.nudge.hooks();
-        self.nudge.changed(None);
         Ok(())
     }
 
@@ -330,7 +380,14 @@ impl Control {
     }
 
     /// Everything about settings that needs the world: name and ports free, repository there, branch there.
-    async fn check(&self, mut settings: ServiceSettings, own: Option<&service::Model>) -> Result<Checked> {
+    ///
+    /// Secrets without a value are the service's own, or else those in `kept`.
+    async fn check(
+        &self,
+        mut settings: ServiceSettings,
+        own: Option<&service::Model>,
+        kept: Option<&ServiceSettings>,
+    ) -> Result<Checked> {
         settings.repository = settings.repository.trim().to_owned();
         let before = own.map(rows::settings).transpose()?;
         let unreachable = self.choose_target(&mut settings, before.as_ref()).await;
@@ -397,7 +454,7 @@ impl Control {
         let (branch, head, runtime) = if let (true, Some(own)) = (unchanged, own) {
             (own.branch.clone(), own.head.clone().unwrap_or_default(), None)
         } else {
-            let found = self.look_into(&settings.repository, settings.branch.as_deref()).await?;
+            let found = self.look_into(&settings.repository, settings.branch.as_deref(), None).await?;
             let branch = found.settings.branch.unwrap_or_default();
             let head = git
                 .head(&settings.repository, &branch)
@@ -405,7 +462,7 @@ impl Control {
                 .map_err(|e| Error::field("repository", e.to_string()))?;
             (branch, head, found.runtime)
         };
-        variables::seal(&self.sealer, &mut settings, before.as_ref())?;
+        variables::seal(&self.sealer, &mut settings, before.as_ref().or(kept))?;
         settings.branch = Some(branch.clone());
         let [production, staging] = ports[..] else { return Err(Error::internal("two ports were expected")) };
         Ok(Checked { settings, branch, head, runtime, production, staging })

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{Credentials, Place};
+use crate::{Credentials, Place, repositories};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -44,9 +44,11 @@ pub(crate) struct Client {
     /// What was answered with an ETag, by path.
     known: Mutex<HashMap<String, Known>>,
     limit: Mutex<Limit>,
+    /// Lists of repositories, as they were a moment ago.
+    pub listed: repositories::Known,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -59,6 +61,8 @@ struct Issued {
 #[derive(Deserialize)]
 struct Installation {
     id: u64,
+    #[serde(default)]
+    suspended_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +80,7 @@ impl Client {
             tokens: Mutex::default(),
             known: Mutex::default(),
             limit: Mutex::default(),
+            listed: repositories::Known::default(),
         }
     }
 
@@ -136,6 +141,32 @@ impl Client {
         let issued: Issued = read(answer).await?;
         locked(&self.tokens).insert(key, (issued.token.clone(), issued.expires_at.0 / 1000));
         Ok(issued.token)
+    }
+
+    /// Who it acts as.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_deref()
+    }
+
+    /// Tokens of every account in which the app is installed.
+    pub async fn installations(&self) -> Result<Vec<SecretString>, ForgeError> {
+        let Some(Credentials::App(app)) = self.credentials.as_deref() else {
+            return Err(ForgeError::NoCredentials);
+        };
+        let proof = app.token(now_s()).map_err(ForgeError::Refused)?;
+        let all: Vec<Installation> = self.ask("/app/installations?per_page=100", &proof).await?;
+        let mut tokens = Vec::new();
+        for installation in all.into_iter().filter(|i| i.suspended_at.is_none()) {
+            let path = format!("/app/installations/{}/access_tokens", installation.id);
+            let issued: Issued = read(self.send(Method::POST, &path, &proof, None, None).await?).await?;
+            tokens.push(issued.token);
+        }
+        Ok(tokens)
+    }
+
+    /// Reads what is about no single repository.
+    pub async fn ask<T: DeserializeOwned>(&self, path: &str, token: &SecretString) -> Result<T, ForgeError> {
+        read(self.send(Method::GET, path, token, None, None).await?).await
     }
 
     /// A call about a repository; `path` begins after its name.

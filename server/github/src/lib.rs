@@ -8,6 +8,7 @@ mod credentials;
 mod hooks;
 mod login;
 mod payload;
+mod repositories;
 mod signature;
 mod tell;
 
@@ -16,11 +17,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use control::{
     forge::{
-        CommitStatus, Forge, ForgeError, HookState, Limit, Login, Missed, Said, ShownDeployment, WantedHook,
+        CommitStatus, Forge, ForgeError, HookState, Limit, Listed, Login, Missed, Said, ShownDeployment,
+        WantedHook,
     },
     ports::PortError,
 };
 use domain::Timestamp;
+use secrecy::SecretString;
 
 pub use address::Place;
 pub use credentials::{App, Credentials};
@@ -63,6 +66,9 @@ impl Forge for GitHub {
     }
     fn forget(&self) {
         self.client.forget();
+    }
+    async fn repositories(&self, person: Option<&SecretString>) -> Result<(Vec<Listed>, bool), ForgeError> {
+        repositories::all(&self.client, person).await
     }
     async fn make_hook(&self, repository: &str, wanted: &WantedHook) -> Result<i64, ForgeError> {
         hooks::make(&self.client, repository, wanted).await

@@ -18,6 +18,7 @@ mod retention;
 mod rollback;
 mod runs;
 mod services;
+mod wizard;
 
 use serde_json::{Value, json};
 use testkit::{Repository, Server, tiny};

@@ -58,6 +58,7 @@ fn Cause(run: Run) -> impl IntoView {
         Trigger::PullRequestSynchronized => (author, "added", format!("to pull request {number}{from}")),
         Trigger::Manual => (by.unwrap_or(author), "started", format!("of {}", run.branch)),
         Trigger::Rollback => (by.unwrap_or(author), "went back to", String::new()),
+        Trigger::Trial => (by.unwrap_or(author), "tries", format!("of {}", run.branch)),
     };
     view! { <span class="cause"><Face name=who.clone()/><span>{who}" "{verb}" "<Sha commit/>" "{rest}</span></span> }.into_any()
 }

@@ -123,26 +123,7 @@ pub fn propose(name_hint: &str, paths: &[String], read: &BTreeMap<String, String
     {
         return describe(runtime, marker, &root, Draft::new(&name));
     }
-    let mut nested: Vec<(usize, String)> = paths
-        .iter()
-        .filter(|path| !folder::is_foreign(path) && folder::is_manifest(path))
-        .filter_map(|path| path.rsplit_once('/').map(|(parent, _)| parent.to_owned()))
-        .map(|parent| (parent.matches('/').count(), parent))
-        .filter(|(depth, _)| *depth < DEEPEST)
-        .collect();
-    nested.sort();
-    nested.dedup();
-    nested.truncate(MOST_FOLDERS);
-    let mut found: Vec<(String, &Runtime, String)> = Vec::new();
-    for (_, parent) in nested {
-        // A folder inside a service belongs to that service.
-        if found.iter().any(|(service, _, _)| parent.starts_with(&format!("{service}/"))) {
-            continue;
-        }
-        if let Some((runtime, marker)) = recognise(&Folder::new(&parent, &name, paths, read)) {
-            found.push((parent, runtime, marker));
-        }
-    }
+    let found = nested(&name, paths, read);
     let named = found.iter().position(|(parent, _, _)| parent.rsplit('/').next() == Some(&name)).unwrap_or(0);
     let Some((context, runtime, marker)) = found.get(named) else {
         return match at_top {
@@ -163,6 +144,57 @@ pub fn propose(name_hint: &str, paths: &[String], read: &BTreeMap<String, String
         format!("nothing at the top tells a runtime, and {context}/{marker} does{besides}"),
     );
     describe(runtime, marker, &Folder::new(context, &name, paths, read), draft)
+}
+
+/// The same for one folder that somebody named, if any.
+pub fn propose_in(
+    name_hint: &str,
+    folder: Option<&str>,
+    paths: &[String],
+    read: &BTreeMap<String, String>,
+) -> Detection {
+    let Some(folder) = folder else { return propose(name_hint, paths, read) };
+    let name = service_name(folder);
+    let inside = Folder::new(folder, &name, paths, read);
+    let mut draft = Draft::new(&name);
+    draft.context(folder, "this folder was chosen");
+    match recognise(&inside) {
+        Some((runtime, marker)) => describe(runtime, &marker, &inside, draft),
+        None => draft.finish(),
+    }
+}
+
+/// Folders that look like services of their own.
+pub fn folders(paths: &[String], read: &BTreeMap<String, String>) -> Vec<String> {
+    nested("", paths, read).into_iter().map(|(folder, _, _)| folder).collect()
+}
+
+fn nested(
+    name: &str,
+    paths: &[String],
+    read: &BTreeMap<String, String>,
+) -> Vec<(String, &'static Runtime, String)> {
+    let mut nested: Vec<(usize, String)> = paths
+        .iter()
+        .filter(|path| !folder::is_foreign(path) && folder::is_manifest(path))
+        .filter_map(|path| path.rsplit_once('/').map(|(parent, _)| parent.to_owned()))
+        .map(|parent| (parent.matches('/').count(), parent))
+        .filter(|(depth, _)| *depth < DEEPEST)
+        .collect();
+    nested.sort();
+    nested.dedup();
+    nested.truncate(MOST_FOLDERS);
+    let mut found: Vec<(String, &Runtime, String)> = Vec::new();
+    for (_, parent) in nested {
+        // A folder inside a service belongs to that service.
+        if found.iter().any(|(service, _, _)| parent.starts_with(&format!("{service}/"))) {
+            continue;
+        }
+        if let Some((runtime, marker)) = recognise(&Folder::new(&parent, name, paths, read)) {
+            found.push((parent, runtime, marker));
+        }
+    }
+    found
 }
 
 fn recognise(folder: &Folder) -> Option<(&'static Runtime, String)> {

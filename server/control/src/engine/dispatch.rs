@@ -69,7 +69,7 @@ impl Control {
         if ready.is_empty() {
             return Ok(ready);
         }
-        let services = services::all(self.store.read()).await?;
+        let services = services::all_with_drafts(self.store.read()).await?;
         let here: HashSet<String> =
             services.into_iter().filter(|s| self.at_home(s.folder.as_deref())).map(|s| s.id).collect();
         Ok(ready.into_iter().filter(|stage| here.contains(&stage.service_id)).collect())

@@ -146,6 +146,9 @@ impl Control {
         let tx = self.store.begin().await?;
         for (run, seq) in newest {
             let Ok(run) = runs::get(&tx, run.parse()?).await else { continue };
+            if run.trigger == "trial" {
+                continue;
+            }
             let service = services::by_id(&tx, &run.service_id).await?;
             if self.ports.forge.full_name(&service.repository).is_none() {
                 continue;

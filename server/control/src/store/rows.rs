@@ -40,9 +40,9 @@ pub fn settings(row: &service::Model) -> Result<ServiceSettings> {
     Ok(serde_json::from_str(&row.settings)?)
 }
 
-/// A service; its secrets' values stay behind.
-pub fn service(row: service::Model) -> Result<Service> {
-    let mut settings = settings(&row)?;
+/// The settings as they are shown: secrets' values stay behind.
+pub fn shown(row: &service::Model) -> Result<ServiceSettings> {
+    let mut settings = settings(row)?;
     let groups = [
         &mut settings.variables,
         &mut settings.environments.staging.variables,
@@ -53,6 +53,12 @@ pub fn service(row: service::Model) -> Result<Service> {
             *value = None;
         }
     }
+    Ok(settings)
+}
+
+/// A service; its secrets' values stay behind.
+pub fn service(row: service::Model) -> Result<Service> {
+    let mut settings = shown(&row)?;
     settings.port = Some(row.production_port as u16);
     settings.branch = Some(row.branch);
     settings.environments.production.port = Some(row.production_port as u16);
@@ -76,7 +82,11 @@ pub fn service(row: service::Model) -> Result<Service> {
 
 /// Which service.
 pub fn service_ref(row: &service::Model) -> Result<ServiceRef> {
-    Ok(ServiceRef { id: row.id.parse()?, name: row.name.clone() })
+    let name = match row.draft {
+        Some(_) => settings(row)?.name,
+        None => row.name.clone(),
+    };
+    Ok(ServiceRef { id: row.id.parse()?, name })
 }
 
 /// What a list of stages is shown with.

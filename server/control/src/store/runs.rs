@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::{RunId, ServiceId, StageId, Status};
-use entity::{approval, run, stage};
+use entity::{approval, run, service, stage};
 use sea_orm::{
     ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait,
 };
@@ -30,9 +30,11 @@ pub async fn list<C: ConnectionTrait>(
     limit: u64,
 ) -> Result<Vec<run::Model>> {
     let mut query = run::Entity::find().order_by_desc(run::Column::Id).limit(limit);
-    if let Some(service) = service {
-        query = query.filter(run::Column::ServiceId.eq(service.to_string()));
-    }
+    query = match service {
+        Some(service) => query.filter(run::Column::ServiceId.eq(service.to_string())),
+        // What is tried is nobody's history.
+        None => query.filter(run::Column::Trigger.ne("trial")),
+    };
     if let Some(status) = status {
         query = query.filter(run::Column::Status.eq(status.as_str()));
     }
@@ -40,6 +42,19 @@ pub async fn list<C: ConnectionTrait>(
         query = query.filter(run::Column::Id.lt(before.to_string()));
     }
     Ok(query.all(db).await?)
+}
+
+/// The newest run of each of these services.
+pub async fn newest_of<C: ConnectionTrait>(db: &C, services: &[service::Model]) -> Result<Vec<run::Model>> {
+    let newest = services.iter().map(|s| (s.id.clone(), s.last_run));
+    let mut any = sea_orm::Condition::any();
+    for (id, number) in newest {
+        any = any.add(run::Column::ServiceId.eq(id).and(run::Column::Number.eq(number)));
+    }
+    if services.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(run::Entity::find().filter(any).all(db).await?)
 }
 
 /// Runs that are not at their end, oldest first.

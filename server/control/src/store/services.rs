@@ -24,20 +24,37 @@ pub async fn pipeline<C: ConnectionTrait>(db: &C, id: PipelineId) -> Result<pipe
 
 /// How many services a pipeline has.
 pub async fn count<C: ConnectionTrait>(db: &C, pipeline: &str) -> Result<u64> {
-    Ok(service::Entity::find().filter(service::Column::PipelineId.eq(pipeline)).count(db).await?)
+    let found = service::Entity::find().filter(service::Column::PipelineId.eq(pipeline));
+    Ok(found.filter(service::Column::Draft.is_null()).count(db).await?)
 }
 
 /// All services by name.
 pub async fn all<C: ConnectionTrait>(db: &C) -> Result<Vec<service::Model>> {
+    let connected = service::Entity::find().filter(service::Column::Draft.is_null());
+    Ok(connected.order_by_asc(service::Column::Name).all(db).await?)
+}
+
+/// The same, and those that are still being connected: whatever has runs.
+pub async fn all_with_drafts<C: ConnectionTrait>(db: &C) -> Result<Vec<service::Model>> {
     Ok(service::Entity::find().order_by_asc(service::Column::Name).all(db).await?)
 }
 
-/// One service.
-pub async fn get<C: ConnectionTrait>(db: &C, id: ServiceId) -> Result<service::Model> {
-    by_id(db, &id.to_string()).await
+/// Those that are still being connected, the newest first.
+pub async fn drafts<C: ConnectionTrait>(db: &C) -> Result<Vec<service::Model>> {
+    let drafts = service::Entity::find().filter(service::Column::Draft.is_not_null());
+    Ok(drafts.order_by_desc(service::Column::UpdatedAt).all(db).await?)
 }
 
-/// One service by the text of its id.
+/// One service; none that is still being connected.
+pub async fn get<C: ConnectionTrait>(db: &C, id: ServiceId) -> Result<service::Model> {
+    let row = by_id(db, &id.to_string()).await?;
+    if row.draft.is_some() {
+        return Err(Error::not_found("service", id));
+    }
+    Ok(row)
+}
+
+/// One service by the text of its id, also when it is still being connected.
 pub async fn by_id<C: ConnectionTrait>(db: &C, id: &str) -> Result<service::Model> {
     service::Entity::find_by_id(id).one(db).await?.ok_or_else(|| Error::not_found("service", id))
 }

@@ -55,6 +55,7 @@ pub fn service(id: ServiceId, settings: &ServiceSettings) -> service::Model {
         hold_since: None,
         last_run: 0,
         folder: None,
+        draft: None,
         generation: 0,
         created_at: 1,
         updated_at: 1,

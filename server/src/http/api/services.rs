@@ -35,6 +35,8 @@ struct Look {
     repository: String,
     /// The repository's default when absent.
     branch: Option<String>,
+    /// A folder inside the repository that is the service; found where it is absent.
+    context: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -53,7 +55,8 @@ async fn detect(
     Caller(actor): Caller,
     Body(look): Body<Look>,
 ) -> Result<Json<Detected>, Refusal> {
-    Ok(Json(app.control.detect(&actor, &look.repository, look.branch.as_deref()).await?))
+    let (branch, context) = (look.branch.as_deref(), look.context.as_deref());
+    Ok(Json(app.control.detect(&actor, &look.repository, branch, context).await?))
 }
 
 /// All services, by name

@@ -20,6 +20,9 @@ use super::{
 
 pub(super) fn router(shared: Shared) -> Router<Shared> {
     Router::new()
+        .route("/user/repos", get(owned))
+        .route("/app/installations", get(installations))
+        .route("/installation/repositories", get(installed))
         .route("/repos/{owner}/{repo}", get(repository))
         .route("/repos/{owner}/{repo}/installation", get(installation))
         .route("/app/installations/{id}/access_tokens", post(issue))
@@ -114,16 +117,54 @@ async fn repository(State(shared): State<Shared>, Path((owner, repo)): Path<(Str
     })
 }
 
+#[derive(Deserialize)]
+struct Numbered {
+    per_page: Option<usize>,
+    page: Option<usize>,
+}
+
+impl Numbered {
+    /// Of all repositories in the order of their names.
+    fn of(&self, shared: &Shared) -> Vec<Value> {
+        let most = self.per_page.unwrap_or(30).min(100);
+        let state = shared.state();
+        let mut all: Vec<&Repo> = state.repositories.values().collect();
+        all.sort_by(|a, b| a.full_name.cmp(&b.full_name));
+        let some = all.into_iter().skip((self.page.unwrap_or(1) - 1) * most).take(most);
+        some.map(|r| {
+            json!({
+                "full_name": r.full_name, "private": r.private, "description": null, "default_branch": "main",
+                "archived": false, "disabled": false, "pushed_at": "2026-01-31T12:00:00Z", "permissions": { "admin": r.admin },
+            })
+        })
+        .collect()
+    }
+}
+
+async fn owned(State(shared): State<Shared>, Query(page): Query<Numbered>) -> Response {
+    Json(page.of(&shared)).into_response()
+}
+
+async fn installations(State(_): State<Shared>) -> Response {
+    Json(json!([{ "id": 77, "suspended_at": null }])).into_response()
+}
+
+async fn installed(State(shared): State<Shared>, Query(page): Query<Numbered>) -> Response {
+    let total = shared.state().repositories.len();
+    Json(json!({ "total_count": total, "repositories": page.of(&shared) })).into_response()
+}
+
 async fn installation(State(shared): State<Shared>, Path((owner, repo)): Path<(String, String)>) -> Response {
     with(&shared, &owner, &repo, |_, _| Json(json!({ "id": 77 })).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Wanted {
     repositories: Vec<String>,
 }
 
-async fn issue(State(shared): State<Shared>, Path(_): Path<u64>, Json(wanted): Json<Wanted>) -> Response {
+async fn issue(State(shared): State<Shared>, Path(_): Path<u64>, wanted: Option<Json<Wanted>>) -> Response {
+    let wanted = wanted.map(|Json(wanted)| wanted).unwrap_or_default();
     let mut state = shared.state();
     let token = format!("ghs_standin{:030}", state.number());
     let of = state

@@ -102,6 +102,12 @@ impl GitHub {
         repository
     }
 
+    /// A repository that is listed and nothing else: nobody can clone it.
+    pub fn listed(&self, full_name: &str, admin: bool) {
+        let repository = state::Repo { admin, ..state::Repo::new(full_name) };
+        self.state().repositories.insert(full_name.to_lowercase(), repository);
+    }
+
     /// Makes a repository private: Git and the API then want the token.
     pub fn make_private(&self, full_name: &str) {
         self.state().repository(full_name).private = true;

@@ -56,6 +56,8 @@ pub struct Repo {
     pub full_name: String,
     /// Whether the token is needed to read it.
     pub private: bool,
+    /// Whether the token's person can administer it.
+    pub admin: bool,
     /// Its hooks.
     pub hooks: Vec<Hook>,
     /// Commit statuses as they came, with the commit.
@@ -73,6 +75,7 @@ impl Repo {
         Self {
             full_name: full_name.to_owned(),
             private: false,
+            admin: true,
             hooks: Vec::new(),
             statuses: Vec::new(),
             comments: BTreeMap::new(),

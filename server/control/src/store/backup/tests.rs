@@ -42,6 +42,7 @@ async fn filled(url: &str, chunks: i64) -> Store {
         hold_since: Some(i64::MIN),
         last_run: i64::MAX,
         folder: None,
+        draft: None,
         generation: -1,
         created_at: 0,
         updated_at: 1,
