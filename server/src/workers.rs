@@ -57,11 +57,18 @@ pub fn start(
             |n| async move { n.wait_reports().await },
             |c| async move { c.report().await },
         );
-        workers.look("missed-deliveries", 300, Whose::One(310), |c| async move {
-            let asked = c.ask_again().await?;
+        let count = |asked: usize| {
             metrics::counter!("seamless_github_redeliveries_total").increment(asked as u64);
-            Ok(())
+        };
+        workers.look("missed-deliveries", 300, Whose::One(310), move |c| async move {
+            c.ask_again().await.map(count)
         });
+        workers.look(
+            "refused-deliveries",
+            5,
+            Whose::Each,
+            move |c| async move { c.ask_owed().await.map(count) },
+        );
     }
     if control.has_sign_in() {
         workers.look("people", 300, Whose::One(310), |c| async move { c.watch_people().await });

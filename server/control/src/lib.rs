@@ -144,6 +144,7 @@ pub struct Setup {
     /// How browsers and GitHub reach this server, without a slash at the end.
     pub url: String,
     /// Who may log in besides those who were invited.
+    pub allowed: login::Allowed,
     /// Keys that were in use before: what they sealed can still be opened.
     pub old_keys: Vec<SecretString>,
     /// With what a forge signs all its hooks, beside the keys of their own that hooks have.
@@ -186,6 +187,8 @@ pub struct Inner {
     pub(crate) daemon: targets::Brief<domain::view::Daemon>,
     /// Deliveries on their way into the database.
     pub(crate) arrivals: inbox::Arrivals,
+    /// Whether a delivery was refused and is to be asked for.
+    pub(crate) owed: std::sync::atomic::AtomicBool,
     /// Keys of hooks, as they were a moment ago.
     pub(crate) keys: inbox::Keys,
     /// Turns to look through a whole log.
@@ -238,6 +241,7 @@ impl Control {
             ahead: Mutex::default(),
             daemon: targets::Brief::default(),
             arrivals: inbox::Arrivals::default(),
+            owed: Default::default(),
             keys: inbox::Keys::default(),
             scans: tokio::sync::Semaphore::new(logs::SCANS),
             told: Mutex::default(),

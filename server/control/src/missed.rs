@@ -3,6 +3,8 @@
 //!
 //! Refuses to use up the forge's limit: it looks at nothing while little of it is left, and begins where it had to stop.
 
+use std::sync::atomic::Ordering;
+
 use crate::{
     Control,
     error::Result,
@@ -18,6 +20,23 @@ const MOST: usize = 100;
 const RESERVE: i64 = 200;
 
 impl Control {
+    /// Notes that a delivery had to be refused, so that it is asked for as soon as there is a database again.
+    pub fn owe(&self) {
+        self.owed.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks for what was refused; while nothing can be stored this fails, and is tried again.
+    pub async fn ask_owed(&self) -> Result<usize> {
+        if !self.owed.swap(false, Ordering::Relaxed) {
+            return Ok(0);
+        }
+        let asked = self.ask_again().await;
+        if asked.is_err() {
+            self.owe();
+        }
+        asked
+    }
+
     /// Asks for what was not taken. Idempotent: what arrives twice is one delivery.
     pub async fn ask_again(&self) -> Result<usize> {
         let mut asked = 0;

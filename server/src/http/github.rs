@@ -78,20 +78,22 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The keys with which this body may be signed.
 async fn keys(app: &App, body: &Bytes) -> Result<Vec<SecretString>, Refusal> {
-    in_time(app.control.hook_keys(&github::repositories(body))).await
+    in_time(app, app.control.hook_keys(&github::repositories(body))).await
 }
 
 /// Stores a delivery and answers.
 pub async fn hook(State(app): State<App>, signed: Signed) -> Result<(StatusCode, Json<Received>), Refusal> {
     let Signed { guid, event, payload } = signed;
-    let received = in_time(app.control.receive_from_forge(&guid, &event, payload)).await?;
+    let received = in_time(&app, app.control.receive_from_forge(&guid, &event, payload)).await?;
     Ok((StatusCode::ACCEPTED, Json(received)))
 }
 
 /// Whatever keeps a delivery from being stored is told as something that passes: GitHub is to count it as failed.
-async fn in_time<T>(work: impl Future<Output = control::Result<T>>) -> Result<T, Refusal> {
-    let away =
-        || control::Error::Unavailable("the delivery could not be stored; it is asked for again".into());
+async fn in_time<T>(app: &App, work: impl Future<Output = control::Result<T>>) -> Result<T, Refusal> {
+    let away = || {
+        app.control.owe();
+        control::Error::Unavailable("the delivery could not be stored; it is asked for again".into())
+    };
     match tokio::time::timeout(PATIENCE, work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {

@@ -112,10 +112,13 @@ async fn a_forged_delivery_stores_nothing_and_a_repeated_one_runs_once() {
         let metrics = api.plain(&format!("{}/metrics", api.base)).await.unwrap();
         assert!(metrics.contains("seamless_hooks_refused_total{why=\"forged\"} 7"), "{metrics}");
 
-        let answers = join_all((0..50).map(|_| send(api, "g-1", "push", &signed, body.clone()))).await;
+        let answers = join_all((0..100).map(|_| send(api, "g-1", "push", &signed, body.clone()))).await;
         let answers: Vec<Value> = answers.iter().map(|a| a.is(202)).collect();
         assert_eq!(answers.iter().filter(|a| a["duplicate"] == false).count(), 1);
         assert!(answers.iter().all(|a| a["id"] == answers[0]["id"]));
+        for _ in 0..100 {
+            assert_eq!(send(api, "g-1", "push", &signed, body.clone()).await.is(202)["duplicate"], true);
+        }
         let run = api.succeeded(settled(api, "g-1").await.run.unwrap()).await;
         assert_eq!((run.requested_by.as_deref(), run.commit.message.as_str()), (Some("ada"), "Second"));
         assert_eq!(api.runs(&story.service).await.len(), 1);
@@ -422,7 +425,12 @@ async fn a_hook_that_was_deleted_is_noticed_and_mended() {
         story.github.state().repository(ORDERS).hooks.is_empty(),
         "what a person took away is not put back unasked"
     );
-    assert_eq!(api.post(&path, nothing()).await.is(200)["state"], "right");
+    let person = Visitor::log_in(&story.server).await;
+    let page = format!("/services/{}", story.service.id);
+    assert!(person.reads(&page).await.contains("The hook on GitHub was deleted"));
+    person.post(&page, "/fn/mend_hook", &[("service", &story.service.id.to_string())]).await;
+    assert_eq!(api.get(&path).await.is(200)["state"], "right");
+    assert!(!person.reads(&page).await.contains("The hook on GitHub"));
     let now = story.github.state().repository(ORDERS).hooks[0].clone();
     assert!(now.id != was.id && now.secret != was.secret);
 }

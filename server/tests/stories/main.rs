@@ -9,6 +9,7 @@ mod contract;
 mod database;
 mod deliveries;
 mod errors;
+mod falls;
 mod github;
 mod ingest;
 mod live;
