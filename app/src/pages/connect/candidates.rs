@@ -113,7 +113,7 @@ fn OnForge(list: Candidates, find: String) -> impl IntoView {
         <section class="card deploys picks" aria-label="On GitHub">
             <form class="row wrap seek" method="get" action="/services/new" role="search">
                 <label for="find">"On "{host}</label>
-                <input id="find" name="find" type="search" value=find placeholder="Part of a name" autocomplete="off" spellcheck="false"/>
+                <input id="find" name="find" value=find placeholder="Part of a name" autocomplete="off" spellcheck="false"/>
                 <button class="btn"><Icon name="find"/>"Find"</button>
             </form>
             <p class="sub count">{said}{rest}</p>
