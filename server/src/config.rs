@@ -163,15 +163,20 @@ impl Config {
         if !problems.is_empty() {
             bail!("the settings cannot be used:\n  - {}", problems.join("\n  - "));
         }
+        let old_keys = get("SEAMLESS_SECRET_KEY_OLD").unwrap_or_default();
+        let mut old_keys: Vec<SecretString> =
+            old_keys.split(',').map(str::trim).filter(|k| !k.is_empty()).map(Into::into).collect();
         let key = match get("SEAMLESS_SECRET_KEY") {
             Some(key) if key.len() < 16 => {
                 bail!("SEAMLESS_SECRET_KEY is too short: give at least 16 random characters")
             }
             Some(key) => key.into(),
-            None => key_file(&data.join("secret.key"))?,
+            None => {
+                let mut kept = key_file(&data.join(KEY_FILE))?;
+                old_keys.extend(kept.split_off(1));
+                kept.remove(0)
+            }
         };
-        let old_keys = get("SEAMLESS_SECRET_KEY_OLD").unwrap_or_default();
-        let old_keys = old_keys.split(',').map(str::trim).filter(|k| !k.is_empty()).map(Into::into).collect();
         let site = match get("SEAMLESS_SITE") {
             Some(site) => site.into(),
             None => default_site(),
@@ -392,14 +397,13 @@ fn default_site() -> PathBuf {
     }
 }
 
-/// Reads the key, or makes it for its owner's eyes only. Two processes that start at once end up with the same one.
-fn key_file(path: &Path) -> anyhow::Result<SecretString> {
+/// The file in the data folder that holds the key: the first line seals, the others open what they sealed before.
+pub const KEY_FILE: &str = "secret.key";
+
+/// Reads the keys, or makes one, for its owner's eyes only. Two processes that start at once end up with the same one.
+fn key_file(path: &Path) -> anyhow::Result<Vec<SecretString>> {
     if !path.exists() {
-        let draft = path.with_extension(format!("key.{}", std::process::id()));
-        let key = control::seal::new_token()?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(key.expose_secret().as_bytes())?;
-        file.sync_all()?;
+        let draft = key_draft(path, &[control::seal::new_token()?])?;
         // A link fails when somebody else was first, where a rename would replace their key.
         let linked = fs::hard_link(&draft, path);
         fs::remove_file(&draft)?;
@@ -409,8 +413,33 @@ fn key_file(path: &Path) -> anyhow::Result<SecretString> {
             return Err(e).with_context(|| format!("{} cannot be made", path.display()));
         }
     }
-    let key = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(key.trim().to_owned().into())
+    let keys = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let keys: Vec<SecretString> =
+        keys.lines().map(str::trim).filter(|k| !k.is_empty()).map(Into::into).collect();
+    if keys.is_empty() {
+        bail!("{} is empty: bring the key back, without which nobody opens the secrets", path.display());
+    }
+    Ok(keys)
+}
+
+/// Keys in a file beside the one that is meant, for its owner's eyes only.
+fn key_draft(path: &Path, keys: &[SecretString]) -> anyhow::Result<PathBuf> {
+    let draft = path.with_extension(format!("key.{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    for key in keys {
+        writeln!(file, "{}", key.expose_secret())?;
+    }
+    file.sync_all()?;
+    Ok(draft)
+}
+
+/// Puts other keys in the place of those in the file: there are always the old ones or the new ones.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub fn replace_keys(path: &Path, keys: &[SecretString]) -> anyhow::Result<()> {
+    let draft = key_draft(path, keys)?;
+    fs::rename(&draft, path).with_context(|| format!("{} cannot be replaced", path.display()))
 }
 
 #[cfg(test)]
@@ -473,8 +502,14 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret.key");
-        let first = key_file(&path).unwrap();
-        assert_eq!(first.expose_secret(), key_file(&path).unwrap().expose_secret());
+        let read = || -> Vec<String> {
+            key_file(&path).unwrap().iter().map(|k| k.expose_secret().to_owned()).collect()
+        };
+        let first = read();
+        assert_eq!((first.len(), &first), (1, &read()));
+        let both = [SecretString::from("another"), first[0].clone().into()];
+        replace_keys(&path, &both).unwrap();
+        assert_eq!(read(), ["another", &*first[0]]);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

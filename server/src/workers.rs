@@ -71,7 +71,8 @@ pub fn start(
         );
     }
     if control.has_sign_in() {
-        workers.look("people", 300, Whose::One(310), |c| async move { c.watch_people().await });
+        // Each: a server that starts looks at once, whoever looked before it fell.
+        workers.look("people", 300, Whose::Each, |c| async move { c.watch_people().await });
     }
     workers.look("ensure", 10, Whose::Folders(25), |c| async move { c.ensure_deployed().await });
     workers.look("sweep", 60, Whose::Folders(70), |c| async move { c.sweep().await });

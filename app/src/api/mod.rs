@@ -5,6 +5,7 @@
 mod connect;
 mod deliveries;
 mod error;
+mod members;
 mod overview;
 mod pipelines;
 mod runs;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use connect::*;
 pub use deliveries::*;
 pub use error::ApiError;
+pub use members::*;
 pub use overview::*;
 pub use pipelines::*;
 pub use runs::*;

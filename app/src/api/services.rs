@@ -43,7 +43,7 @@ pub async fn containers() -> Answer<Containers> {
 pub async fn update_service(id: ServiceId, form: ServiceForm) -> Answer<Service> {
     let typed = form.clone().without_secrets();
     let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let stored = control()?.service(id).await.map_err(|e| fail(e.into()))?;
+    let stored = control()?.service_to_change(&actor()?, id).await.map_err(|e| fail(e.into()))?;
     let settings = form.into_settings(stored.settings).map_err(|fields| fail(ApiError::invalid(fields)))?;
     let service = control()?.update_service(&actor()?, id, settings).await.map_err(|e| fail(e.into()))?;
     leptos_axum::redirect(&format!("/services/{id}/settings?saved=1"));
@@ -53,7 +53,7 @@ pub async fn update_service(id: ServiceId, form: ServiceForm) -> Answer<Service>
 /// Deletes a service whose name was typed once more.
 #[server(prefix = "/fn", endpoint = "delete_service")]
 pub async fn delete_service(id: ServiceId, typed_name: String) -> Answer<()> {
-    let stored = control()?.service(id).await.map_err(refuse)?;
+    let stored = control()?.service_to_change(&actor()?, id).await.map_err(refuse)?;
     if typed_name.trim() != stored.settings.name {
         let message = format!("type {} to delete it", stored.settings.name);
         return Err(refuse(control::Error::field("typed_name", message)));

@@ -7,6 +7,7 @@ mod connect;
 mod deliveries;
 mod keeping;
 mod login;
+mod members;
 mod missing;
 mod overview;
 mod run;

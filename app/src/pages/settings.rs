@@ -6,7 +6,7 @@ use domain::view::{Containers, Daemon, Forge, SessionView};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
-use super::{keeping::Keeping, refusal};
+use super::{keeping::Keeping, members::Members, refusal};
 use crate::{
     api::{self, Dated, RevokeSession, SetTheme},
     components::{Clock, Failure, Icon, Loading, Refused, Top, Until, When},
@@ -38,6 +38,7 @@ pub fn SettingsPage() -> impl IntoView {
                     })}
                 </Suspense>
             </section>
+            <Members/>
             <Keeping/>
             <section class="card panel">
                 <h2>"Containers"</h2>
@@ -70,8 +71,6 @@ pub fn SettingsPage() -> impl IntoView {
                     <dd><a class="link" href="/api/v1/openapi.json" rel="external">"OpenAPI document of the REST API"</a></dd>
                     <dt>"State"</dt>
                     <dd><a class="link" href="/readyz" rel="external">"Readiness"</a>" · "<a class="link" href="/metrics" rel="external">"Metrics"</a></dd>
-                    <dt>"Tokens"</dt>
-                    <dd>"In a shell: "<code>"seamless token create --name NAME"</code></dd>
                 </dl>
             </section>
         </div>
@@ -205,6 +204,7 @@ fn Sessions(list: Dated<Vec<SessionView>>) -> impl IntoView {
                 <li>
                     <span>
                         <b title=s.agent.clone()>{browser(&s.agent)}</b>
+                        " "<span class="dim">{s.user}</span>
                         {s.current.then(|| view! { " "<span class="ahead">"this one"</span> })}
                         <div class="dim small">"logged in "<When at=s.created_at/>" · ends in "<Until at=s.expires_at/></div>
                     </span>

@@ -32,7 +32,7 @@ pub enum Error {
     Refused(String),
     /// Who asks is known, and may not do this.
     #[error(
-        "{name} is a {has} here, and this takes a {needed}: ask an owner of this Seamless to change that, in Settings under Members"
+        "this takes a role that {name} does not have: {needed}, not {has}. An owner of this Seamless can change that, in Settings under Members"
     )]
     Forbidden {
         /// Who.

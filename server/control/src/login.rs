@@ -321,6 +321,8 @@ impl Control {
             let Some(token) = self.forge_token_of(&actor).await? else { continue };
             match identity.whose(&token).await {
                 Err(ForgeError::Revoked) => self.token_revoked(id).await?,
+                // A token that speaks for somebody else is not theirs any more.
+                Ok(who) if Some(who.id) != person.forge_id => self.token_revoked(id).await?,
                 // Nobody is logged out because the forge is away.
                 Err(error) => tracing::debug!(%error, "a login could not be looked at"),
                 Ok(_) if person.came_by == "list" => match self.listed(&token, &person.login).await {

@@ -163,7 +163,7 @@ async fn another_owner(db: &impl ConnectionTrait, row: &person::Model, to: &str)
         return Ok(());
     }
     Err(Error::Conflict(format!(
-        "{} is the only owner and cannot {to}: make somebody else an owner first, who has logged in",
+        "the only owner is {}, who cannot {to}: make somebody else an owner first, who has logged in",
         row.login
     )))
 }

@@ -164,6 +164,12 @@ impl Control {
         rows::service(row)
     }
 
+    /// A service for whoever is about to change it.
+    pub async fn service_to_change(&self, actor: &Actor, id: ServiceId) -> Result<Service> {
+        actor.must(Role::Owner)?;
+        self.service(id).await
+    }
+
     /// Changes a service's settings.
     pub async fn update_service(
         &self,

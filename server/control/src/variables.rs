@@ -14,7 +14,7 @@ use crate::{
     seal::Sealer,
 };
 
-const PURPOSE: &str = "variable";
+pub const PURPOSE: &str = "variable";
 
 /// Seals every secret; one without a value keeps what `before` has under its name.
 pub fn seal(sealer: &Sealer, settings: &mut ServiceSettings, before: Option<&ServiceSettings>) -> Result<()> {
@@ -47,6 +47,20 @@ pub fn seal(sealer: &Sealer, settings: &mut ServiceSettings, before: Option<&Ser
         }
     }
     Ok(())
+}
+
+/// Every secret of settings, as it is sealed.
+pub fn secrets(settings: &mut ServiceSettings) -> impl Iterator<Item = &mut String> {
+    let environments = &mut settings.environments;
+    let groups = [
+        &mut settings.variables,
+        &mut environments.staging.variables,
+        &mut environments.production.variables,
+    ];
+    groups.into_iter().flat_map(BTreeMap::values_mut).filter_map(|variable| match variable {
+        Variable::Secret(SecretVariable { value, secret: true }) => value.as_mut(),
+        _ => None,
+    })
 }
 
 /// The variables of commands (`environment` absent) or of a started service, the environment's own winning.

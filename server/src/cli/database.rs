@@ -12,7 +12,10 @@ use control::{
 };
 use secrecy::ExposeSecret;
 
-use crate::{config::Config, serve::with_causes};
+use crate::{
+    config::{Config, KEY_FILE, replace_keys},
+    serve::with_causes,
+};
 
 /// Brings the schema up to date and says what was done.
 pub async fn migrate(config: &Config) -> anyhow::Result<i32> {
@@ -33,7 +36,7 @@ pub async fn migrate(config: &Config) -> anyhow::Result<i32> {
 
 /// Writes a backup.
 pub async fn backup(config: &Config, file: &Path) -> anyhow::Result<i32> {
-    let key = Sealer::new(&config.key);
+    let key = Sealer::new(&config.key).and_old(&config.old_keys);
     let done = backup::backup(config.database.expose_secret(), file, &key, control::wall_clock())
         .await
         .map_err(with_causes)
@@ -55,7 +58,7 @@ pub async fn backup(config: &Config, file: &Path) -> anyhow::Result<i32> {
 pub async fn check(config: &Config, file: &Path) -> anyhow::Result<i32> {
     let checked = backup::check(file).await.map_err(with_causes)?;
     told(&checked);
-    if checked.opens_with(&Sealer::new(&config.key)) {
+    if checked.opens_with(&Sealer::new(&config.key).and_old(&config.old_keys)) {
         println!("The key ({}) opens its secrets.", key_source(config));
     } else {
         println!("The key ({}) does not open its secrets: it was made with another one.", key_source(config));
@@ -66,7 +69,7 @@ pub async fn check(config: &Config, file: &Path) -> anyhow::Result<i32> {
 /// Puts a backup into the database.
 pub async fn restore(config: &Config, file: &Path, replace: bool, without_key: bool) -> anyhow::Result<i32> {
     let checked = backup::check(file).await.map_err(with_causes).context("nothing was restored")?;
-    let opens = checked.opens_with(&Sealer::new(&config.key));
+    let opens = checked.opens_with(&Sealer::new(&config.key).and_old(&config.old_keys));
     if !opens && !without_key {
         bail!(
             "nothing was restored: the key ({}) does not open the secrets of this backup. Set SEAMLESS_SECRET_KEY to the key of the \
@@ -114,6 +117,35 @@ pub async fn move_to(config: &Config, to: &str, replace: bool) -> anyhow::Result
     Ok(0)
 }
 
+/// Seals everything with another key: the one that `SEAMLESS_SECRET_KEY` names now, or one that is made here.
+pub async fn rotate_key(mut config: Config) -> anyhow::Result<i32> {
+    let path = config.data.join(KEY_FILE);
+    let file = (key_source(&config) != SETTING).then_some(&path);
+    if let Some(file) = file {
+        let before = std::mem::replace(&mut config.key, control::seal::new_token()?);
+        config.old_keys.insert(0, before);
+        // What fails from here on leaves a file whose keys open everything, and is done again by the same command.
+        let all: Vec<_> = std::iter::once(&config.key).chain(&config.old_keys).cloned().collect();
+        replace_keys(file, &all)?;
+    } else if config.old_keys.is_empty() {
+        bail!(
+            "set SEAMLESS_SECRET_KEY to the new key and SEAMLESS_SECRET_KEY_OLD to the one before, then say this again"
+        );
+    }
+    let sealer = Sealer::new(&config.key).and_old(&config.old_keys);
+    let count = control::store::reseal::reseal(config.database.expose_secret(), &sealer)
+        .await
+        .map_err(with_causes)
+        .context("nothing was sealed anew")?;
+    println!("Sealed {count} secrets with the new key ({}).", key_source(&config));
+    match file {
+        Some(file) => replace_keys(file, std::slice::from_ref(&config.key))?,
+        None => println!("SEAMLESS_SECRET_KEY_OLD is not needed any more; set the new key at every server."),
+    }
+    println!("Backups that were made before open with the old key alone: keep it with them.");
+    Ok(0)
+}
+
 fn told(checked: &Checked) {
     println!(
         "The backup is whole: {}, written by Seamless {} at {}.",
@@ -134,9 +166,11 @@ fn counted(done: &Done) -> String {
     format!("{rows} {} in {tables} tables", if rows == 1 { "row" } else { "rows" })
 }
 
+const SETTING: &str = "SEAMLESS_SECRET_KEY";
+
 fn key_source(config: &Config) -> String {
-    if std::env::var_os("SEAMLESS_SECRET_KEY").is_some_and(|k| !k.is_empty()) {
-        return "SEAMLESS_SECRET_KEY".into();
+    if std::env::var_os(SETTING).is_some_and(|k| !k.is_empty()) {
+        return SETTING.into();
     }
-    config.data.join("secret.key").display().to_string()
+    config.data.join(KEY_FILE).display().to_string()
 }

@@ -61,6 +61,8 @@ enum Command {
         #[arg(long)]
         replace: bool,
     },
+    /// Seal every secret with a new key; end every server first
+    RotateKey,
     /// Print a new one-time login link
     Login,
     /// API tokens
@@ -234,6 +236,7 @@ async fn run(command: Command) -> anyhow::Result<i32> {
         Command::Restore { file, replace, without_key, .. } => {
             database::restore(&Config::from_env()?, &file, replace, without_key).await
         }
+        Command::RotateKey => database::rotate_key(Config::from_env()?).await,
         Command::Move { to, replace } => database::move_to(&Config::from_env()?, &to, replace).await,
         Command::Adopt => {
             let adopted = serve::control(&Config::from_env()?).await?.adopt().await?;

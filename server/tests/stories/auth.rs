@@ -132,3 +132,44 @@ async fn a_runner_of_another_attempt_changes_nothing() {
     assert_eq!(left.await, ["", ""]);
     assert_eq!(run.stages[2].attempt, 2);
 }
+
+#[tokio::test]
+async fn the_key_of_all_secrets_can_be_changed() {
+    let mut server = Server::start(SEAMLESS).await;
+    let (_, mut settings) = checked(&server, "orders", json!({}));
+    settings["variables"] = json!({ "TOKEN": { "value": "s3cret-token", "secret": true } });
+    server.api.connect(&settings).await;
+    let file = server.data().join("secret.key");
+    let keys = || std::fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    let says = |server: &Server, command: &[&str]| {
+        let output = server.command(command).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let (first, secret) = (keys(), says(&server, &["hook-secret", "orders"]));
+    assert!(secret.0, "{secret:?}");
+    // Servers that work would go on with the key they know.
+    assert!(!says(&server, &["rotate-key"]).0);
+    assert_eq!(keys().last(), first.last(), "what was sealed before can still be opened");
+    assert_eq!(says(&server, &["hook-secret", "orders"]), secret);
+    server.stop().await;
+    let (done, said) = says(&server, &["rotate-key"]);
+    assert!(done && said.contains("Sealed 2 secrets"), "{said}");
+    assert!(keys().len() == 1 && keys() != first);
+    server.restart().await;
+    assert_eq!(says(&server, &["hook-secret", "orders"]), secret);
+    // By settings: a new one, and the one before.
+    server.stop().await;
+    let old = keys().remove(0);
+    let turned = |command: &[&str]| {
+        let mut command = server.command(command);
+        command.env("SEAMLESS_SECRET_KEY", "a-key-of-the-operators-own").env("SEAMLESS_SECRET_KEY_OLD", &old);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(turned(&["hook-secret", "orders"]), secret.1);
+    assert!(turned(&["rotate-key"]).contains("Sealed 2 secrets"));
+    let mut alone = server.command(&["hook-secret", "orders"]);
+    alone.env("SEAMLESS_SECRET_KEY", "a-key-of-the-operators-own");
+    assert_eq!(String::from_utf8(alone.output().unwrap().stdout).unwrap(), secret.1);
+    assert!(!says(&server, &["hook-secret", "orders"]).0, "the key before opens nothing any more");
+}

@@ -15,6 +15,7 @@ mod ingest;
 mod live;
 mod logs;
 mod many;
+mod matrix;
 mod retention;
 mod rollback;
 mod runs;

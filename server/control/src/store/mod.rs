@@ -14,6 +14,7 @@ pub mod logs;
 pub mod nodes;
 mod open;
 pub mod people;
+pub mod reseal;
 pub mod retention;
 pub mod rows;
 pub mod run_state;

@@ -98,7 +98,7 @@ async fn change(
     Path(id): Path<ServiceId>,
     Body(change): Body<Map<String, Value>>,
 ) -> Result<Json<Service>, Refusal> {
-    let now = app.control.service(id).await?;
+    let now = app.control.service_to_change(&actor, id).await?;
     let mut whole = serde_json::to_value(&now.settings).map_err(control::Error::from)?;
     // The production port has two names; a change of either is a change of both.
     if let Some(settings) = whole.as_object_mut()
