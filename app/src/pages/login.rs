@@ -88,7 +88,7 @@ fn asked(door: &Door, site: &str) -> impl IntoView {
         view! { <li><code>{scope.clone()}</code>", "{why}</li> }
     });
     view! {
-        <div class="asked">
+        <div class="rights">
             <p class="sub">"Asked for at "<code>{site.to_owned()}</code>":"</p>
             <ul>
                 <li>"Your name and number there, to know who you are. They are public: no right is needed."</li>
