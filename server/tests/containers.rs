@@ -51,12 +51,15 @@ async fn of_the_server_with_containers() {
 async fn of_runners_with_containers() {
     let Some(daemon) = Daemon::find("of_runners_with_containers") else { return };
     let server = server(&daemon).await;
-    let cases = join_all(KINDS.map(|kind| Case::begin(&server, &daemon, kind))).await;
-    for case in &cases {
+    let cases = join_all(KINDS.map(async |kind| {
+        let case = Case::begin(&server, &daemon, kind).await;
+        // At once: by the time the others are in the middle, a build may be at its end.
         let run = server.api.run(case.run).await;
         let processes = server.attempt(run.stage(case.kind).unwrap().id, 1);
         processes.iter().filter(|p| p.is("runner")).for_each(|runner| runner.kill9());
-    }
+        case
+    }))
+    .await;
     for case in &cases {
         let run = server.api.ended(case.run).await;
         let stage = run.stage(case.kind).unwrap();

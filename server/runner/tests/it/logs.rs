@@ -61,6 +61,45 @@ async fn a_server_that_is_away_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_behind_is_waited_for_or_not_as_the_rules_say() {
+    for behind in [Behind::Wait, Behind::Spool] {
+        let server = Server::start().await;
+        server.inner().brief = true;
+        let mut job = server.command("head -c 96000000 /dev/zero | tr '\\0' x | fold -w 1000; touch gone-on");
+        job.log.behind = behind;
+        let gone_on = server.workspace(&job).join("gone-on");
+        let spool = server.data().join("stages").join(format!("{}.{}", job.stage, job.attempt)).join("spool");
+        let running = {
+            let server = server.clone();
+            tokio::spawn(async move { server.succeeds(job).await })
+        };
+        let size = || std::fs::metadata(&spool).map_or(0, |m| m.len());
+        let busy = || server.inner().faults.resize_with(1, || Fault::Busy(1));
+        if behind == Behind::Spool {
+            eventually("the end of the command", || {
+                busy();
+                gone_on.exists()
+            })
+            .await;
+        } else {
+            eventually("a long backlog", || {
+                busy();
+                size() >= 64 << 20
+            })
+            .await;
+            for _ in 0..100 {
+                busy();
+                assert!(!gone_on.exists() && size() < 80 << 20, "the command waits");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        server.inner().faults.clear();
+        running.await.unwrap();
+        assert_eq!(server.inner().lines.iter().filter(|line| line.text == "1000").count(), 96_000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_line_comes_at_once_and_a_stream_not_line_by_line() {
     let server = Server::start().await;
     let job = server
