@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use automaton::Automaton;
 pub use domain::service::maskable;
 
@@ -31,6 +31,9 @@ pub const MASK: &str = "******";
 #[derive(Clone, Default)]
 pub struct Masks(Option<Arc<Needles>>);
 
+/// Needles of so many bytes together may become a dense table.
+const DENSE: usize = 2 << 10;
+
 /// Every spelling of every secret.
 struct Needles {
     all: BTreeSet<Vec<u8>>,
@@ -42,7 +45,13 @@ struct Needles {
 impl Needles {
     /// Tells quickly whether and where a long piece holds anything at all. Made when it is first of use.
     fn quick(&self) -> Option<&AhoCorasick> {
-        self.quick.get_or_init(|| AhoCorasick::new(&self.all).ok()).as_ref()
+        let make = || {
+            // The table of one long secret that repeats itself took twenty seconds, and tens of megabytes.
+            let dense = self.all.iter().map(Vec::len).sum::<usize>() <= DENSE;
+            let kind = if dense { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
+            AhoCorasick::builder().kind(Some(kind)).build(&self.all).ok()
+        };
+        self.quick.get_or_init(make).as_ref()
     }
 }
 
