@@ -12,6 +12,9 @@ use super::{Answer, Dated};
 use crate::form::ServiceForm;
 
 #[cfg(feature = "ssr")]
+use domain::service::ServiceSettings;
+
+#[cfg(feature = "ssr")]
 use super::{
     ApiError,
     server::{actor, control, dated, filled, refuse},
@@ -45,6 +48,16 @@ pub async fn draft(id: ServiceId) -> Answer<Dated<Draft>> {
     control()?.draft(&actor()?, id).await.map(dated).map_err(refuse)
 }
 
+/// The settings that a form makes of a draft, or of nothing.
+#[cfg(feature = "ssr")]
+async fn filled_in(form: ServiceForm, draft: Option<ServiceId>) -> Result<ServiceSettings, ApiError> {
+    let base = match draft {
+        Some(id) => control()?.draft(&actor()?, id).await?.settings,
+        None => ServiceSettings::new("", ""),
+    };
+    form.into_settings(base).map_err(ApiError::invalid)
+}
+
 /// Keeps what was filled in; `and_try` runs its checks as well. Then shows the draft.
 #[server(prefix = "/fn", endpoint = "keep_draft")]
 pub async fn keep_draft(
@@ -54,11 +67,7 @@ pub async fn keep_draft(
 ) -> Answer<ServiceId> {
     let typed = form.clone().without_secrets();
     let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let base = match draft {
-        Some(id) => control()?.draft(&actor()?, id).await.map_err(|e| fail(e.into()))?.settings,
-        None => domain::service::ServiceSettings::new("", ""),
-    };
-    let settings = form.into_settings(base).map_err(|fields| fail(ApiError::invalid(fields)))?;
+    let settings = filled_in(form, draft).await.map_err(fail)?;
     let id = control()?.keep_draft(&actor()?, draft, settings).await.map_err(|e| fail(e.into()))?;
     leptos_axum::redirect(&format!("/services/new?draft={id}"));
     if and_try.is_some() {
@@ -85,11 +94,7 @@ pub async fn create_service(
 ) -> Answer<Service> {
     let typed = form.clone().without_secrets();
     let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let base = match draft {
-        Some(id) => control()?.draft(&actor()?, id).await.map_err(|e| fail(e.into()))?.settings,
-        None => domain::service::ServiceSettings::new("", ""),
-    };
-    let settings = form.into_settings(base).map_err(|fields| fail(ApiError::invalid(fields)))?;
+    let settings = filled_in(form, draft).await.map_err(fail)?;
     let service = control()?.create_from(&actor()?, settings, draft).await.map_err(|e| fail(e.into()))?;
     let run = match run_now {
         Some(_) => control()?.start_run(&actor()?, service.id, None, None).await.ok(),

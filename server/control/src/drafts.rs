@@ -29,7 +29,17 @@ impl Control {
     /// All drafts, the newest first.
     pub async fn drafts(&self, actor: &Actor) -> Result<Vec<Draft>> {
         actor.must(Role::Owner)?;
-        let found = services::drafts(self.store.read()).await?;
+        self.with_trials(services::drafts(self.store.read()).await?).await
+    }
+
+    /// One draft.
+    pub async fn draft(&self, actor: &Actor, id: ServiceId) -> Result<Draft> {
+        actor.must(Role::Owner)?;
+        let found = self.with_trials(vec![self.draft_row(id).await?]).await?;
+        found.into_iter().next().ok_or_else(|| Error::not_found("draft", id))
+    }
+
+    async fn with_trials(&self, found: Vec<service::Model>) -> Result<Vec<Draft>> {
         let trials = runs::newest_of(self.store.read(), &found).await?;
         let mut trials = self.views(trials, false).await?;
         let mut drafts = Vec::with_capacity(found.len());
@@ -45,12 +55,6 @@ impl Control {
             });
         }
         Ok(drafts)
-    }
-
-    /// One draft.
-    pub async fn draft(&self, actor: &Actor, id: ServiceId) -> Result<Draft> {
-        let all = self.drafts(actor).await?;
-        all.into_iter().find(|draft| draft.id == id).ok_or_else(|| Error::not_found("draft", id))
     }
 
     /// Whether a service is still being connected.

@@ -6,7 +6,7 @@
 use domain::{
     EnvironmentName, StageKind, Status,
     containers::ContainerSettings,
-    plan::{LaunchPlan, Plan},
+    plan::{LaunchPlan, Plan, Trigger},
     protocol::{
         ComposeWork, Container, DeployWork, GitLogin, ImageWork, Job, JobVariable, Launch, Registry,
         ToolchainImage, Work,
@@ -113,7 +113,7 @@ impl Control {
                 // What strangers propose runs without secrets.
                 .filter(|variable| run.fork.is_none() || !variable.secret)
                 .collect(),
-            aside: run.fork.is_some() || run.trigger == "trial",
+            aside: run.fork.is_some() || run.trigger == Trigger::Trial.as_str(),
             toolchain: settings
                 .image
                 .clone()

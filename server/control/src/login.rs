@@ -215,7 +215,7 @@ impl Control {
         let new = known.is_none();
         let mut row = match known {
             Some(row) => row,
-            None => self.stranger(now)?,
+            None => self.newcomer()?,
         };
         self.free_name(&who, &row.id).await?;
         row.forge_id = Some(who.id);
@@ -236,24 +236,6 @@ impl Control {
         let (cookie, expires_at) = self.begin_session(Some(&row), agent).await?;
         tracing::info!(login = row.login, role = row.role, "logged in");
         Ok(Arrived { cookie, expires_at, next: begun.next })
-    }
-
-    fn stranger(&self, now: Timestamp) -> Result<person::Model> {
-        Ok(person::Model {
-            id: self.new_id::<UserId>()?.to_string(),
-            forge_id: None,
-            login: String::new(),
-            login_key: String::new(),
-            name: String::new(),
-            role: Role::Viewer.as_str().into(),
-            came_by: "list".into(),
-            invited_by: None,
-            token: None,
-            scopes: String::new(),
-            created_at: now.0,
-            seen_at: None,
-            checked_at: None,
-        })
     }
 
     /// A name that somebody gave up may be somebody else's now.

@@ -27,6 +27,25 @@ impl Control {
         all.into_iter().map(|row| member(row, actor)).collect()
     }
 
+    /// A row for somebody of whom nothing is known yet.
+    pub(crate) fn newcomer(&self) -> Result<person::Model> {
+        Ok(person::Model {
+            id: self.new_id::<UserId>()?.to_string(),
+            forge_id: None,
+            login: String::new(),
+            login_key: String::new(),
+            name: String::new(),
+            role: Role::Viewer.as_str().into(),
+            came_by: "list".into(),
+            invited_by: None,
+            token: None,
+            scopes: String::new(),
+            created_at: self.now().0,
+            seen_at: None,
+            checked_at: None,
+        })
+    }
+
     /// Lets somebody in, by their name on the forge.
     pub async fn invite(&self, actor: &Actor, login: &str, role: Role) -> Result<Member> {
         actor.must(Role::Owner)?;
@@ -49,19 +68,12 @@ impl Control {
             return member(there, actor);
         }
         let row = person::Model {
-            id: self.new_id::<UserId>()?.to_string(),
-            forge_id: None,
             login: login.into(),
             login_key: login.to_lowercase(),
-            name: String::new(),
             role: role.as_str().into(),
             came_by: "invitation".into(),
             invited_by: Some(actor.name.clone()),
-            token: None,
-            scopes: String::new(),
-            created_at: self.now().0,
-            seen_at: None,
-            checked_at: None,
+            ..self.newcomer()?
         };
         people::add(&tx, row.clone()).await?;
         tx.commit().await?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use control::forge::{ForgeError, Limit};
-use reqwest::{Method, Response, StatusCode, header};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -85,15 +85,7 @@ impl Client {
     }
 
     fn http(&self) -> Result<&reqwest::Client, ForgeError> {
-        if let Some(made) = self.http.get() {
-            return Ok(made);
-        }
-        let made = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .user_agent(concat!("seamless/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| ForgeError::Away(format!("nothing can be asked over TLS here: {e}")))?;
-        Ok(self.http.get_or_init(|| made))
+        made_once(&self.http, reqwest::redirect::Policy::default())
     }
 
     /// Whether there is anybody to act as, in a word for people.
@@ -136,9 +128,7 @@ impl Client {
         if reading {
             wanted["permissions"] = json!({ "contents": "read" });
         }
-        let path = format!("/app/installations/{}/access_tokens", installation.id);
-        let answer = self.send(Method::POST, &path, &proof, Some(&wanted), None).await?;
-        let issued: Issued = read(answer).await?;
+        let issued = self.issue(&installation, &proof, Some(&wanted)).await?;
         locked(&self.tokens).insert(key, (issued.token.clone(), issued.expires_at.0 / 1000));
         Ok(issued.token)
     }
@@ -157,11 +147,19 @@ impl Client {
         let all: Vec<Installation> = self.ask("/app/installations?per_page=100", &proof).await?;
         let mut tokens = Vec::new();
         for installation in all.into_iter().filter(|i| i.suspended_at.is_none()) {
-            let path = format!("/app/installations/{}/access_tokens", installation.id);
-            let issued: Issued = read(self.send(Method::POST, &path, &proof, None, None).await?).await?;
-            tokens.push(issued.token);
+            tokens.push(self.issue(&installation, &proof, None).await?.token);
         }
         Ok(tokens)
+    }
+
+    async fn issue(
+        &self,
+        installation: &Installation,
+        proof: &SecretString,
+        wanted: Option<&Value>,
+    ) -> Result<Issued, ForgeError> {
+        let path = format!("/app/installations/{}/access_tokens", installation.id);
+        read(self.send(Method::POST, &path, proof, wanted, None).await?).await
     }
 
     /// Reads what is about no single repository.
@@ -240,12 +238,7 @@ impl Client {
         if let Some(until) = locked(&self.limit).until.filter(|until| *until > now_s()) {
             return Err(ForgeError::Limited { until_ms: until * 1000 });
         }
-        let mut request = self
-            .http()?
-            .request(method, format!("{}{path}", self.api))
-            .bearer_auth(token.expose_secret())
-            .header(header::ACCEPT, "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28");
+        let mut request = by(self.http()?.request(method, format!("{}{path}", self.api)), token);
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -259,7 +252,7 @@ impl Client {
         let status = answer.status();
         metrics::counter!("seamless_github_requests_total", "status" => status.as_str().to_owned())
             .increment(1);
-        let number = |name: &str| answer.headers().get(name)?.to_str().ok()?.parse::<i64>().ok();
+        let number = |name: &str| number(&answer, name);
         let (left, reset) = (number("x-ratelimit-remaining"), number("x-ratelimit-reset"));
         if let Some(left) = left {
             metrics::gauge!("seamless_github_requests_left").set(left as f64);
@@ -269,11 +262,8 @@ impl Client {
         if status.is_success() || status == StatusCode::NOT_MODIFIED {
             return Ok(answer);
         }
-        let asked_to_wait = number("retry-after");
-        let limited = status == StatusCode::TOO_MANY_REQUESTS
-            || (status == StatusCode::FORBIDDEN && (left == Some(0) || asked_to_wait.is_some()));
-        if limited {
-            let until = asked_to_wait
+        if limited(&answer) {
+            let until = number("retry-after")
                 .map(|wait| now_s() + wait)
                 .or(reset.filter(|_| left == Some(0)))
                 .unwrap_or_else(|| now_s() + LIMITED_S);
@@ -293,6 +283,43 @@ impl Client {
     }
 }
 
+/// The client of these calls, made when it is first needed.
+pub(crate) fn made_once(
+    made: &OnceLock<reqwest::Client>,
+    redirects: reqwest::redirect::Policy,
+) -> Result<&reqwest::Client, ForgeError> {
+    if let Some(made) = made.get() {
+        return Ok(made);
+    }
+    let new = reqwest::Client::builder()
+        .timeout(PATIENCE)
+        .redirect(redirects)
+        .user_agent(concat!("seamless/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|e| ForgeError::Away(format!("nothing can be asked over TLS here: {e}")))?;
+    Ok(made.get_or_init(|| new))
+}
+
+/// A call to the REST API in somebody's name.
+pub(crate) fn by(request: RequestBuilder, token: &SecretString) -> RequestBuilder {
+    request
+        .bearer_auth(token.expose_secret())
+        .header(header::ACCEPT, "application/vnd.github+json")
+        .header("x-github-api-version", "2022-11-28")
+}
+
+fn number(answer: &Response, name: &str) -> Option<i64> {
+    answer.headers().get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether it was refused because of too many calls, and for no other reason.
+pub(crate) fn limited(answer: &Response) -> bool {
+    answer.status() == StatusCode::TOO_MANY_REQUESTS
+        || (answer.status() == StatusCode::FORBIDDEN
+            && (number(answer, "x-ratelimit-remaining") == Some(0)
+                || number(answer, "retry-after").is_some()))
+}
+
 async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, ForgeError> {
     answer.json().await.map_err(|e| unexpected(e.without_url()))
 }
@@ -310,8 +337,25 @@ fn next_cursor(links: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::next_cursor;
+    use oauth2::http;
+    use reqwest::Response;
+
+    use super::{limited, next_cursor};
+
+    #[test]
+    fn too_many_calls_are_told_from_a_no() {
+        let answer = |status: u16, header: &str, value: &str| {
+            let answer = http::Response::builder().status(status).header(header, value);
+            limited(&Response::from(answer.body("").unwrap()))
+        };
+        assert!(answer(429, "x-ratelimit-remaining", "7"));
+        assert!(answer(403, "x-ratelimit-remaining", "0"));
+        assert!(answer(403, "retry-after", "60"));
+        assert!(!answer(403, "x-ratelimit-remaining", "7"), "this one is a no");
+        assert!(!answer(404, "x-ratelimit-remaining", "0"));
+    }
 
     #[test]
     fn pages_follow_each_other() {

@@ -2,7 +2,7 @@
 //!
 //! Refuses redirects of its own calls, and to say anything of a token, a code or a secret in an error.
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use control::{
@@ -16,14 +16,14 @@ use oauth2::{
     TokenResponse, TokenUrl,
     basic::{BasicClient, BasicErrorResponse, BasicTokenResponse},
 };
-use reqwest::{StatusCode, header};
+use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Place, client::now_s};
-
-/// How long a call may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{
+    Place,
+    client::{by, limited, made_once, now_s},
+};
 
 type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
@@ -73,16 +73,7 @@ impl SignIn {
     }
 
     fn http(&self) -> Result<&reqwest::Client, ForgeError> {
-        if let Some(made) = self.http.get() {
-            return Ok(made);
-        }
-        let made = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("seamless/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| ForgeError::Away(format!("nothing can be asked over TLS here: {e}")))?;
-        Ok(self.http.get_or_init(|| made))
+        made_once(&self.http, reqwest::redirect::Policy::none())
     }
 
     async fn get<T: DeserializeOwned>(&self, token: &SecretString, path: &[&str]) -> Result<T, ForgeError> {
@@ -92,22 +83,13 @@ impl SignIn {
             .map_err(|()| away("GITHUB_API_URL is no address"))?
             .pop_if_empty()
             .extend(path);
-        let answer = self
-            .http()?
-            .get(url)
-            .bearer_auth(token.expose_secret())
-            .header(header::ACCEPT, "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28")
-            .send()
-            .await
-            .map_err(|e| away(e.without_url()))?;
+        let answer = by(self.http()?.get(url), token).send().await.map_err(|e| away(e.without_url()))?;
         match answer.status() {
             s if s.is_success() => answer.json().await.map_err(|e| away(e.without_url())),
             StatusCode::UNAUTHORIZED => Err(ForgeError::Revoked),
             StatusCode::NOT_FOUND => Err(ForgeError::Missing(path.join("/"))),
-            s if s.is_server_error() || s == StatusCode::TOO_MANY_REQUESTS => {
-                Err(away(format!("it answers {s}")))
-            }
+            // Not to be taken for a no: whoever is on a list stays on it.
+            s if s.is_server_error() || limited(&answer) => Err(away(format!("it answers {s}"))),
             s => Err(ForgeError::Refused(format!(
                 "GitHub refuses to show {} ({})",
                 path.join("/"),

@@ -11,7 +11,7 @@ mod deploy;
 mod merge;
 mod status;
 
-use domain::view::Run;
+use domain::{plan::Trigger, view::Run};
 use entity::report;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -146,7 +146,7 @@ impl Control {
         let tx = self.store.begin().await?;
         for (run, seq) in newest {
             let Ok(run) = runs::get(&tx, run.parse()?).await else { continue };
-            if run.trigger == "trial" {
+            if run.trigger == Trigger::Trial.as_str() {
                 continue;
             }
             let service = services::by_id(&tx, &run.service_id).await?;

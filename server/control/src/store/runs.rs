@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{RunId, ServiceId, StageId, Status};
+use domain::{RunId, ServiceId, StageId, Status, plan::Trigger};
 use entity::{approval, run, service, stage};
 use sea_orm::{
     ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::ExprTrait,
@@ -33,7 +33,7 @@ pub async fn list<C: ConnectionTrait>(
     query = match service {
         Some(service) => query.filter(run::Column::ServiceId.eq(service.to_string())),
         // What is tried is nobody's history.
-        None => query.filter(run::Column::Trigger.ne("trial")),
+        None => query.filter(run::Column::Trigger.ne(Trigger::Trial.as_str())),
     };
     if let Some(status) = status {
         query = query.filter(run::Column::Status.eq(status.as_str()));
