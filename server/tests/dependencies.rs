@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 /// Each of our crates with those of ours that it may use outside its tests.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("entity", &["domain"]),
     ("migration", &[]),
@@ -17,15 +17,16 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("github", &["control", "domain"]),
     ("local", &["control", "domain", "runner"]),
     ("redis", &["control"]),
+    ("aws", &["control", "domain", "runner"]),
     ("app", &["control", "domain"]),
     ("frontend", &["app"]),
     ("bundle", &[]),
     ("testkit", &["control", "domain", "entity", "lines", "local", "migration", "runner"]),
-    ("server", &["app", "control", "domain", "github", "lines", "local", "redis", "runner"]),
+    ("server", &["app", "aws", "control", "domain", "github", "lines", "local", "redis", "runner"]),
 ];
 
 /// What a crate must not reach, by whatever way: a framework or a database that is none of its business.
-const MUST_NOT_REACH: [(&str, &[&str]); 8] = [
+const MUST_NOT_REACH: [(&str, &[&str]); 9] = [
     ("domain", &["tokio", "axum", "leptos", "sea-orm", "reqwest", "futures", "getrandom", "rand"]),
     ("lines", &["tokio", "axum", "leptos", "sea-orm", "reqwest"]),
     ("control", &["axum", "leptos", "leptos_axum", "octocrab", "aws-config", "reqwest", "fred"]),
@@ -33,14 +34,16 @@ const MUST_NOT_REACH: [(&str, &[&str]); 8] = [
     ("local", &["axum", "leptos", "fred"]),
     ("redis", &["axum", "leptos", "reqwest"]),
     ("github", &["axum", "leptos", "octocrab"]),
+    ("aws", &["axum", "leptos", "octocrab", "fred"]),
     ("entity", &["axum", "leptos", "reqwest"]),
 ];
 
 /// What a crate must not name, though what it uses may.
-const MUST_NOT_NAME: [(&str, &[&str]); 4] = [
+const MUST_NOT_NAME: [(&str, &[&str]); 5] = [
     ("local", &["sea-orm", "sqlx"]),
     ("redis", &["sea-orm", "sqlx"]),
     ("github", &["sea-orm", "sqlx"]),
+    ("aws", &["sea-orm", "sqlx"]),
     ("server", &["sea-orm", "sqlx", "octocrab", "fred"]),
 ];
 
