@@ -1,1 +1,3 @@
 //! AWS: the engine, the queue, the images and the services of teams that outgrew one machine. Refuses to touch the database.
+
+pub mod asl;
