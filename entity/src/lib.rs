@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod delivery;
 pub mod deployment;
 pub mod event;
+pub mod execution;
 pub mod forge_hook;
 pub mod lease;
 pub mod log_chunk;

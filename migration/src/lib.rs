@@ -10,6 +10,7 @@ mod m0005_github;
 mod m0006_nodes;
 mod m0007_people;
 mod m0008_drafts;
+mod m0009_executions;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_nodes::Migration),
             Box::new(m0007_people::Migration),
             Box::new(m0008_drafts::Migration),
+            Box::new(m0009_executions::Migration),
         ]
     }
 }

@@ -3,6 +3,7 @@
 //! Refuses to be read anywhere else: whatever needs a setting is handed it.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, OpenOptions},
     io::Write,
     net::SocketAddr,
@@ -12,9 +13,9 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use control::{ImageRegistry, login::Allowed};
+use control::{ImageRegistry, engine::executions::Size, login::Allowed};
 use domain::{
-    Role,
+    Role, StageKind,
     protocol::{Behind, LogRules},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -46,6 +47,10 @@ pub struct Config {
     pub allowed: Allowed,
     /// `SEAMLESS_SLOTS`: stages at a time. Default the number of cores.
     pub slots: usize,
+    /// `SEAMLESS_ENGINE`: what drives runs: `local`, the default, or `step-functions`, with `SEAMLESS_STATE_MACHINE` (its ARN),
+    /// `SEAMLESS_QUEUE` (the queue's URL) and, if so wished, `SEAMLESS_STAGE_SIZES`: what the tasks of stages may take, in 1024ths of a core
+    /// and MiB, such as `1024/2048, build=2048/4096`.
+    pub engine: Option<aws::EngineSettings>,
     /// `SEAMLESS_REGISTRY`, `SEAMLESS_REGISTRY_USERNAME`, `SEAMLESS_REGISTRY_PASSWORD`: where images are pushed, such as
     /// `registry.example.org/acme`. Default none: images stay with the Docker daemon.
     pub registry: Option<ImageRegistry>,
@@ -150,13 +155,7 @@ impl Config {
                     .into(),
             );
         }
-        let engine = get("SEAMLESS_ENGINE");
-        if engine.as_deref().is_some_and(|e| e != "local") {
-            problems.push(format!(
-                "SEAMLESS_ENGINE is {:?}: only `local` is there yet",
-                engine.unwrap_or_default()
-            ));
-        }
+        let engine = engine(&get, &mut problems);
         if let Err(e) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&data) {
             problems.push(format!("SEAMLESS_DATA: {} cannot be made: {e}", data.display()));
         }
@@ -192,6 +191,7 @@ impl Config {
             old_keys,
             allowed,
             slots,
+            engine,
             registry,
             log,
             github,
@@ -273,6 +273,66 @@ fn log_rules(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) 
         }
     };
     LogRules { lines, bytes, behind }
+}
+
+/// What drives runs, where the embedded engine does not.
+fn engine(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Option<aws::EngineSettings> {
+    let names = ["SEAMLESS_STATE_MACHINE", "SEAMLESS_QUEUE", "SEAMLESS_STAGE_SIZES"];
+    match get("SEAMLESS_ENGINE").as_deref() {
+        None | Some("local") => {
+            for name in names.into_iter().filter(|name| get(name).is_some()) {
+                problems.push(format!("{name} is set, but runs are not driven by AWS: set SEAMLESS_ENGINE to step-functions, too"));
+            }
+            return None;
+        }
+        Some("step-functions") => {}
+        Some(other) => {
+            problems.push(format!("SEAMLESS_ENGINE is {other:?}: give local or step-functions"));
+            return None;
+        }
+    }
+    let mut want = |name: &str, example: &str| {
+        get(name).unwrap_or_else(|| {
+            problems.push(format!(
+                "{name} is missing: SEAMLESS_ENGINE is step-functions; give it such as {example}"
+            ));
+            String::new()
+        })
+    };
+    let machine =
+        want("SEAMLESS_STATE_MACHINE", "arn:aws:states:eu-west-1:123456789012:stateMachine:seamless");
+    let queue = want("SEAMLESS_QUEUE", "https://sqs.eu-west-1.amazonaws.com/123456789012/seamless");
+    let mut settings = aws::EngineSettings { machine, queue, sizes: BTreeMap::new() };
+    if !settings.machine.is_empty() && !settings.queue.is_empty() {
+        problems.extend(settings.problem());
+    }
+    match sizes(&get("SEAMLESS_STAGE_SIZES").unwrap_or_default()) {
+        Ok(sizes) => settings.sizes = sizes,
+        Err(wrong) => problems.push(format!(
+            "SEAMLESS_STAGE_SIZES holds {wrong:?}: give CPU/MEMORY for all stages, KIND=CPU/MEMORY for one, in 1024ths of a core (128 to 196608) and MiB (128 to 786432), such as 1024/2048, build=2048/4096"
+        )),
+    }
+    Some(settings)
+}
+
+fn sizes(text: &str) -> Result<BTreeMap<StageKind, Size>, String> {
+    let mut sizes = BTreeMap::new();
+    // What is said of all stages comes first, wherever it stands.
+    let mut words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
+    words.sort_by_key(|word| word.contains('='));
+    for word in words {
+        let (kinds, size) = match word.split_once('=') {
+            Some((kind, size)) => (vec![kind.trim().parse().map_err(|_| word.to_owned())?], size),
+            None => (StageKind::ALL.to_vec(), word),
+        };
+        let number = |text: &str, most| text.trim().parse::<u32>().ok().filter(|n| (128..=most).contains(n));
+        let size = size.split_once('/').and_then(|(cpu, memory)| {
+            Some(Size { cpu: number(cpu, 196_608)?, memory: number(memory, 786_432)? })
+        });
+        let size = size.ok_or_else(|| word.to_owned())?;
+        sizes.extend(kinds.into_iter().map(|kind| (kind, size)));
+    }
+    Ok(sizes)
 }
 
 /// Where images are pushed: an address without a scheme, and both parts of a login or neither.

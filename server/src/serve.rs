@@ -28,7 +28,7 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
     if !steps.is_empty() {
         tracing::info!(steps = steps.join(", "), "the database was brought up to date");
     }
-    let ports = local_ports(config)?;
+    let ports = ports(config).await?;
     let setup = Setup {
         limits: Limits { slots: config.slots, ..Limits::default() },
         hook_command: Some(hook_command(&config.data)?),
@@ -82,11 +82,16 @@ pub fn with_causes(error: control::Error) -> anyhow::Error {
     }
 }
 
-fn local_ports(config: &Config) -> anyhow::Result<Ports> {
+async fn ports(config: &Config) -> anyhow::Result<Ports> {
     let forge = Arc::new(github::GitHub::new(config.github.place.clone(), config.github.credentials.clone()));
     let hot = config.redis.as_ref().map(Redis::connect).transpose();
     let hot = hot.context("REDIS_URL cannot be used; give it such as redis://user:password@host:6379/0")?;
+    let executions = match &config.engine {
+        Some(settings) => Some(Arc::new(aws::StepFunctions::connect(settings.clone()).await) as _),
+        None => None,
+    };
     Ok(Ports {
+        executions,
         launcher: Arc::new(local::ProcessLauncher::of_this_program(&config.data, config.local_url())?),
         git: Arc::new(local::git::CommandGit::new(&config.data).with_forge(forge.clone())),
         host: Arc::new(local::ThisHost::new(local::Keepers::of_this_program(&config.data)?)),

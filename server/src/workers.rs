@@ -2,9 +2,9 @@
 //! and without one they look after a while. A failed look is logged and made again. Of several servers each does what only needs the
 //! database; what one is enough for is leased, and what is a machine's is done by servers of that machine's data folder.
 
-use std::{future::Future, path::Path, time::Duration};
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
-use control::{Control, hot::News, nudge::Nudge};
+use control::{Control, engine::executions::Executions, hot::News, nudge::Nudge};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -39,6 +39,20 @@ pub fn start(
         |n| async move { n.wait_dispatch().await },
         |c| async move { c.dispatch().await.map(drop) },
     );
+    if let Some(engine) = control.executions() {
+        let driver = engine.clone();
+        workers.look_when(
+            "drive",
+            1,
+            Whose::One(15),
+            |n| async move { n.wait_drive().await },
+            move |c| {
+                let engine = driver.clone();
+                async move { c.drive(engine.as_ref()).await }
+            },
+        );
+        workers.listen(engine);
+    }
     workers.look("reconcile", 2, Whose::Each, |c| async move { c.reconcile().await });
     workers.look("heads", 15, Whose::Folders(40), |c| async move { c.look_at_heads(false).await });
     workers.look("missed-hooks", 300, Whose::Folders(310), |c| async move { c.look_at_heads(true).await });
@@ -149,6 +163,40 @@ struct Workers<'a> {
 }
 
 impl Workers<'_> {
+    /// Takes what an engine tells, as long as there is something; looking waits for it by itself.
+    fn listen(&self, engine: Arc<dyn Executions>) {
+        let (control, shutdown) = (self.control.clone(), self.shutdown.clone());
+        self.tracker.spawn(async move {
+            loop {
+                let heard = tokio::select! {
+                    () = shutdown.cancelled() => break,
+                    heard = control.listen(engine.as_ref()) => heard,
+                };
+                match heard {
+                    Ok(heard) => {
+                        metrics::counter!("seamless_engine_messages_total").increment(heard.done as u64);
+                        metrics::counter!("seamless_engine_messages_aside_total")
+                            .increment(heard.aside as u64);
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            worker = "listen",
+                            error = &error as &dyn std::error::Error,
+                            "the engine cannot be heard; it is tried again"
+                        );
+                        metrics::counter!("seamless_worker_failures_total", "worker" => "listen")
+                            .increment(1);
+                        tokio::select! {
+                            () = shutdown.cancelled() => break,
+                            () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                        }
+                    }
+                }
+            }
+            tracing::debug!(worker = "listen", "worker ended");
+        });
+    }
+
     /// Works at once, then after every so many seconds.
     fn look<W, WF>(&self, name: &'static str, every: u64, whose: Whose, work: W)
     where

@@ -33,6 +33,49 @@ pub struct Credentials {
     pub attempt: u32,
 }
 
+/// What a task shows when it asks for the stage it was started for: it is not told by the server, but by an engine elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The run.
+    pub run: RunId,
+    /// Which of the seven.
+    pub stage: StageKind,
+    /// Grows with each task that the engine starts for this stage.
+    #[serde(rename = "try")]
+    pub round: u32,
+    /// What the engine was given for this stage of this run, and nothing else.
+    pub ticket: String,
+    /// The task's own name, which no other task has.
+    pub task: String,
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Claimed {
+    /// The attempt is this task's; the token is bound to it.
+    Go {
+        /// The stage.
+        id: StageId,
+        /// The attempt.
+        attempt: u32,
+        /// Its token.
+        token: String,
+    },
+    /// Something else must end first; ask again then.
+    Wait {
+        /// After how many milliseconds.
+        after_ms: u64,
+        /// What is waited for, in words.
+        why: String,
+    },
+    /// There is nothing (more) to do.
+    Over {
+        /// Whether what comes after this stage may go on.
+        passed: bool,
+    },
+}
+
 /// An environment variable for a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobVariable {

@@ -248,6 +248,9 @@ pub struct Run {
     pub artifact: Option<Artifact>,
     /// The run it repeats.
     pub rerun_of: Option<RunId>,
+    /// Where an engine elsewhere shows what it does for it; only on the run by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its first stage started.
@@ -677,6 +680,28 @@ pub struct Containers {
     pub daemon: Daemon,
     /// Where images are pushed; they stay with the daemon when absent.
     pub registry: Option<String>,
+}
+
+/// An engine elsewhere that drives runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Engine {
+    /// Executions that are not over.
+    pub open: u64,
+    /// What keeps them from going on, each said once.
+    pub troubles: Vec<String>,
+    /// The newest messages of it that nothing could be made of.
+    pub aside: Vec<Aside>,
+}
+
+/// A message that was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// When.
+    pub at: Timestamp,
+    /// Why nothing could be made of it.
+    pub why: String,
+    /// What it says.
+    pub body: String,
 }
 
 /// What runs of a service use, told before one starts.

@@ -4,7 +4,7 @@
 
 use domain::{
     DeploymentId, EnvironmentName, ServiceId,
-    view::{Containers, Deployment, Forge, Hook, Page, Run, Service, ServicePage},
+    view::{Containers, Deployment, Engine, Forge, Hook, Page, Run, Service, ServicePage},
 };
 use leptos::prelude::*;
 
@@ -36,6 +36,12 @@ pub async fn service(id: ServiceId) -> Answer<Dated<Service>> {
 #[server(name = ReadContainers, prefix = "/fn", endpoint = "containers")]
 pub async fn containers() -> Answer<Containers> {
     Ok(control()?.containers().await)
+}
+
+/// What drives runs, where the embedded engine does not.
+#[server(name = ReadEngine, prefix = "/fn", endpoint = "engine")]
+pub async fn engine() -> Answer<Dated<Option<Engine>>> {
+    control()?.engine().await.map(dated).map_err(refuse)
 }
 
 /// Changes a service's settings.

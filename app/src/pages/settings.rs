@@ -2,7 +2,7 @@
 //!
 //! Refuses to change the server's own settings; those come from the environment and are read once.
 
-use domain::view::{Containers, Daemon, Forge, SessionView};
+use domain::view::{Containers, Daemon, Engine, Forge, SessionView};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
@@ -20,6 +20,7 @@ pub fn SettingsPage() -> impl IntoView {
     let sessions = Resource::new(|| (), |()| api::sessions());
     let here = Resource::new(|| (), |()| api::containers());
     let forge = Resource::new(|| (), |()| api::forge());
+    let drives = Resource::new(|| (), |()| api::engine());
     view! {
         <Title text="Settings"/>
         <Top>"Settings"</Top>
@@ -40,6 +41,17 @@ pub fn SettingsPage() -> impl IntoView {
             </section>
             <Members/>
             <Keeping/>
+            <section class="card panel">
+                <h2>"Engine"</h2>
+                <Suspense fallback=Loading>
+                    {move || Suspend::new(async move {
+                        match drives.await {
+                            Ok(engine) => view! { <Drives engine/> }.into_any(),
+                            Err(error) => view! { <Failure error/> }.into_any(),
+                        }
+                    })}
+                </Suspense>
+            </section>
             <section class="card panel">
                 <h2>"Containers"</h2>
                 <Suspense fallback=Loading>
@@ -101,6 +113,45 @@ fn Boxes(here: Containers) -> impl IntoView {
     view! {
         <div class="boxes">{daemon}</div>
         <dl><dt>"Images"</dt><dd>{registry}</dd></dl>
+    }
+    .into_any()
+}
+
+/// What drives runs, and what became of messages that nothing could be made of.
+#[component]
+fn Drives(engine: Dated<Option<Engine>>) -> impl IntoView {
+    Clock::provide(engine.now);
+    let Some(engine) = engine.value else {
+        return view! {
+            <div class="boxes">
+                <p class="st ok"><Icon name="check"/><span>"Embedded"</span></p>
+                <p class="sub">"Stages run on the machines of Seamless itself. "<code>"SEAMLESS_ENGINE=step-functions"</code>" has AWS run them."</p>
+            </div>
+        }
+        .into_any();
+    };
+    let how = if engine.troubles.is_empty() {
+        view! { <p class="st ok"><Icon name="check"/><span>"AWS Step Functions"</span></p> }.into_any()
+    } else {
+        view! { <p class="st wait"><Icon name="warn"/><span>"AWS Step Functions: trouble"</span></p> }
+            .into_any()
+    };
+    let troubles: Vec<_> = engine
+        .troubles
+        .into_iter()
+        .map(|why| view! { <p class="sub">{words::sentence(&why)}"."</p> })
+        .collect();
+    let aside = (!engine.aside.is_empty()).then(|| {
+        let rows: Vec<_> = engine
+            .aside
+            .into_iter()
+            .map(|one| view! { <p><When at=one.at/>": "{one.why}</p><p><code>{one.body}</code></p> })
+            .collect();
+        view! { <dt>"Messages set aside"</dt><dd>{rows}</dd> }
+    });
+    view! {
+        <div class="boxes">{how}{troubles}</div>
+        <dl><dt>"Executions that go on"</dt><dd class="num">{engine.open}</dd>{aside}</dl>
     }
     .into_any()
 }

@@ -108,6 +108,11 @@ impl From<crate::ports::PortError> for Error {
         Error::Unavailable(e.to_string())
     }
 }
+impl From<crate::engine::executions::EngineError> for Error {
+    fn from(e: crate::engine::executions::EngineError) -> Self {
+        Error::Unavailable(e.to_string())
+    }
+}
 impl From<IllegalTransition> for Error {
     fn from(e: IllegalTransition) -> Self {
         Error::Conflict(e.to_string())

@@ -124,6 +124,8 @@ pub struct Ports {
     pub host: Arc<dyn Host>,
     /// Where repositories are developed.
     pub forge: Arc<dyn Forge>,
+    /// What drives runs in the place of the embedded engine; absent where that one does.
+    pub executions: Option<Arc<dyn engine::executions::Executions>>,
     /// Who people are; absent where they log in with the printed link alone.
     pub identity: Option<Arc<dyn identity::Identity>>,
     /// Keeps the newest rows of logs for many readers, and carries news to other servers; absent where there is no Redis.
@@ -202,6 +204,8 @@ pub struct Inner {
     /// What is looked for in them.
     pub(crate) known: masks::Known,
     pub(crate) proofs: runner::Proofs,
+    /// When an engine elsewhere was last asked how an execution stands.
+    pub(crate) looked: Mutex<Option<std::time::Instant>>,
     started: Timestamp,
 }
 
@@ -249,6 +253,7 @@ impl Control {
             ingest,
             known: masks::Known::default(),
             proofs: runner::Proofs::default(),
+            looked: Mutex::default(),
             started,
         }))
     }
@@ -256,6 +261,11 @@ impl Control {
     /// The store, for the binary's own commands.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// What drives runs in the place of the embedded engine, if anything does.
+    pub fn executions(&self) -> Option<Arc<dyn engine::executions::Executions>> {
+        self.ports.executions.clone()
     }
 
     /// The nudges, for workers and streams.

@@ -19,6 +19,7 @@ pub struct Nudge(Arc<Inner>);
 struct Inner {
     intake: Notify,
     dispatch: Notify,
+    drive: Notify,
     hooks: Notify,
     reports: Notify,
     all: watch::Sender<u64>,
@@ -43,14 +44,20 @@ impl Nudge {
         match news {
             News::Lines(run) => self.wake(Some(run)),
             News::Changed(run) => self.wake_all(run),
-            News::Dispatch => self.0.dispatch.notify_one(),
+            News::Dispatch => self.wake_dispatch(),
             News::Missed => {
                 self.0.intake.notify_one();
-                self.0.dispatch.notify_one();
+                self.wake_dispatch();
                 self.0.all.send_modify(|n| *n += 1);
                 self.wake(None);
             }
         }
+    }
+
+    /// Whoever has stages started: by runners of ours, or by an engine elsewhere.
+    fn wake_dispatch(&self) {
+        self.0.dispatch.notify_one();
+        self.0.drive.notify_one();
     }
 
     fn wake_all(&self, run: Option<RunId>) {
@@ -77,7 +84,7 @@ impl Nudge {
 
     /// Stages may be ready to start.
     pub fn dispatch(&self) {
-        self.0.dispatch.notify_one();
+        self.wake_dispatch();
         self.tell(News::Dispatch);
     }
 
@@ -106,6 +113,11 @@ impl Nudge {
     /// Resolves at the next [`Nudge::dispatch`].
     pub async fn wait_dispatch(&self) {
         self.0.dispatch.notified().await;
+    }
+
+    /// Resolves at the next [`Nudge::dispatch`], for whoever drives executions.
+    pub async fn wait_drive(&self) {
+        self.0.drive.notified().await;
     }
 
     /// Resolves at the next [`Nudge::hooks`].

@@ -13,7 +13,7 @@ use crate::{
     Actor, Control,
     error::{Error, Result},
     store::{
-        deployments, rows,
+        deployments, executions, rows,
         run_state::{GateFacts, RunState},
         runs, services,
     },
@@ -123,7 +123,11 @@ impl Control {
         });
         state.tell("run_created", payload);
         state.settle(&gate_facts(new.service)?, now)?;
+        let driven = self.ports.executions.is_some() && !state.status().is_terminal();
         state.insert(db, now).await?;
+        if driven {
+            executions::want(db, id, now).await?;
+        }
         Ok(id)
     }
 
@@ -194,7 +198,28 @@ impl Control {
             let (own, approval) = (stages.remove(&row.id).unwrap_or_default(), approvals.remove(&row.id));
             views.push(rows::run(row, rows::service_ref(service)?, own, &facts, approval)?);
         }
+        self.note_executions(&mut views).await?;
         Ok(views)
+    }
+
+    /// Says of runs that an engine elsewhere drives what keeps them from going on, and of one by itself where that engine shows it.
+    async fn note_executions(&self, views: &mut [Run]) -> Result<()> {
+        let Some(engine) = &self.ports.executions else { return Ok(()) };
+        if let [run] = views
+            && executions::of(self.store.read(), &run.id.to_string()).await?.is_some()
+        {
+            run.execution = engine.page(run.id);
+        }
+        if views.iter().all(|run| run.status.is_terminal()) {
+            return Ok(());
+        }
+        for execution in executions::open(self.store.read()).await? {
+            let id = execution.run_id.parse()?;
+            if let (Some(why), Some(run)) = (execution.trouble, views.iter_mut().find(|run| run.id == id)) {
+                run.reason = Some(why);
+            }
+        }
+        Ok(())
     }
 
     /// Starts a run that a person asked for: of a commit, or of a branch's newest.

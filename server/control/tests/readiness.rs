@@ -72,7 +72,7 @@ impl Story {
         Control::new(
             store,
             &key,
-            Ports { launcher, git, host, forge, identity: None, hot: None },
+            Ports { launcher, git, host, forge, identity: None, hot: None, executions: None },
             Setup::default(),
         )
     }

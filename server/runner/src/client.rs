@@ -4,7 +4,9 @@
 
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
 
-use domain::protocol::{Credentials, Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
+use domain::protocol::{
+    Claim, Claimed, Credentials, Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch,
+};
 use lines::wire;
 use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -69,24 +71,49 @@ pub struct Client {
     bearer: header::HeaderValue,
 }
 
+/// Speaks for a task that has no attempt yet.
+pub struct Claims(Client);
+
+impl Claims {
+    /// A client that knows the server.
+    ///
+    /// # Errors
+    /// When the address is of a kind that is not understood.
+    pub fn new(server: &str, data: &Path) -> Result<Self, String> {
+        Ok(Self(Client::to(server, data, "")?))
+    }
+
+    /// Claims a stage; asks until the server answers.
+    ///
+    /// # Errors
+    /// When the server will not give it to this task.
+    pub async fn claim(&self, claim: &Claim) -> Result<Claimed, Fenced> {
+        insist("claim", || self.0.post("claim", claim)).await
+    }
+}
+
 impl Client {
     /// A client with these credentials.
     ///
     /// # Errors
     /// When the token cannot be sent, or the address is of a kind that is not understood.
     pub fn new(credentials: &Credentials) -> Result<Self, String> {
+        Self::to(&credentials.server, Path::new(&credentials.data), &credentials.token)
+    }
+
+    fn to(server: &str, data: &Path, token: &str) -> Result<Self, String> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        let servers = Servers::new(&credentials.server, Path::new(&credentials.data));
+        let servers = Servers::new(server, data);
         if servers.known().iter().all(|address| address.starts_with("http://")) {
             // Reading the machine's certificates takes longer than everything else before the first call.
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|e| format!("no HTTP client: {e}"))?;
-        let mut bearer = header::HeaderValue::from_str(&format!("Bearer {}", credentials.token))
+        let mut bearer = header::HeaderValue::from_str(&format!("Bearer {token}"))
             .map_err(|_| "the token holds characters that cannot be sent".to_owned())?;
         bearer.set_sensitive(true);
         Ok(Self { http, servers: Arc::new(servers), bearer })

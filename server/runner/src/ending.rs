@@ -11,6 +11,8 @@ pub enum Cause {
     Cancelled,
     /// The runner got SIGTERM or SIGINT.
     Stopped,
+    /// The machine goes away, and the stage may be tried on another.
+    Displaced,
     /// The hard limit passed.
     TimedOut,
     /// The server knows a newer attempt, or none.

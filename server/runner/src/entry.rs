@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     ending::{Cause, Ending},
-    stage::{Adoption, NO_CREDENTIALS, attempt},
+    stage::{Adoption, End, attempt},
     target::Target,
 };
 
@@ -24,16 +24,10 @@ pub async fn run(target: Arc<dyn Target>) -> i32 {
         Ok(found) => found,
         Err(error) => {
             tracing::error!(%error, "no credentials on standard input: `seamless runner` is started by the server");
-            return NO_CREDENTIALS;
+            return End::NoCredentials.code();
         }
     };
-    // Fails when it leads a session already, which is as good.
-    let _ = rustix::process::setsid();
-    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-        tracing::warn!(%error, "processes that fork twice can be found by their cookie only");
-    }
-    // The same commit gives the same file modes, and so the same artifact, whoever started the server.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    lead();
     let ending = Ending::default();
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let ending = ending.clone();
@@ -45,7 +39,18 @@ pub async fn run(target: Arc<dyn Target>) -> i32 {
             Err(error) => tracing::warn!(%error, "a signal cannot be heard"),
         }
     }
-    attempt(&credentials, target, ending, Adoption::All).await
+    attempt(&credentials, target, ending, Adoption::All).await.code()
+}
+
+/// Leaves the parent's session and takes in whatever a stage's processes leave behind.
+pub(crate) fn lead() {
+    // Fails when it leads a session already, which is as good.
+    let _ = rustix::process::setsid();
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        tracing::warn!(%error, "processes that fork twice can be found by their cookie only");
+    }
+    // The same commit gives the same file modes, and so the same artifact, whoever started the server.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
 
 /// Reads the credentials and puts `/dev/null` in their place; answers them and the descriptor that must stay open.

@@ -23,6 +23,7 @@ mod spool;
 pub mod stage;
 mod tail;
 pub mod target;
+mod task;
 pub mod tree;
 mod work;
 
@@ -32,3 +33,4 @@ pub use entry::run;
 pub use git::{GitError, address, login_settings, without_password};
 pub use sink::LogSink;
 pub use target::{Started, Stop, Target, TargetError};
+pub use task::task;

@@ -29,14 +29,30 @@ use crate::{
     work,
 };
 
-/// The end was reported, whatever it was.
-pub const REPORTED: i32 = 0;
-/// The credentials are of no use.
-pub const NO_CREDENTIALS: i32 = 2;
-/// The server knows this attempt no more; everything it started is gone.
-pub const FENCED: i32 = 3;
-/// It was told to stop before it knew its job.
-pub const STOPPED: i32 = 143;
+/// How an attempt ended for its runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The server was told, whatever it was.
+    Reported(Outcome),
+    /// The credentials are of no use.
+    NoCredentials,
+    /// The server knows this attempt no more; everything it started is gone.
+    Fenced,
+    /// It was told to stop before there was anything to report.
+    Stopped,
+}
+
+impl End {
+    /// The exit code of a runner that the server started.
+    pub fn code(self) -> i32 {
+        match self {
+            End::Reported(_) => 0,
+            End::NoCredentials => 2,
+            End::Fenced => 3,
+            End::Stopped => 143,
+        }
+    }
+}
 
 /// How often the server is told that this runner lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -52,25 +68,25 @@ pub enum Adoption {
     Cookie,
 }
 
-/// Does one stage attempt; answers the exit code.
+/// Does one stage attempt.
 pub async fn attempt(
     credentials: &Credentials,
     target: Arc<dyn Target>,
     ending: Ending,
     adoption: Adoption,
-) -> i32 {
+) -> End {
     let client = match Client::new(credentials) {
         Ok(client) => client,
         Err(error) => {
             tracing::error!(error, "no way to the server");
-            return NO_CREDENTIALS;
+            return End::NoCredentials;
         }
     };
     let job = tokio::select! {
         job = client.job() => job,
-        () = ending.ended() => return STOPPED,
+        () = ending.ended() => return End::Stopped,
     };
-    let Ok(job) = job else { return FENCED };
+    let Ok(job) = job else { return End::Fenced };
     let data = Data::new(&credentials.data);
     let folder = data.stage(credentials.stage, credentials.attempt);
     let masks = Masks::new(job.secrets().map(|v| v.value.as_str()).chain(job.passwords()));
@@ -127,7 +143,7 @@ pub async fn attempt(
     }
 
     if ending.cause() == Some(Cause::Fenced) {
-        return FENCED;
+        return End::Fenced;
     }
     let mut finish = match result {
         Ok(()) => Finish {
@@ -150,19 +166,24 @@ pub async fn attempt(
         error.seq = log.journal().place(error.seq);
     }
     if !matches!(shipping.await, Ok(Ok(()))) {
-        return FENCED;
+        return End::Fenced;
     }
     finish.lines = log.journal().next();
-    let code = report(&client, finish).await;
+    let displaced = ending.cause() == Some(Cause::Displaced) && finish.outcome != Outcome::Success;
+    if displaced && !matches!(stage.job.work, Work::Deploy(_)) {
+        // Its lines are safe, and another task does it again. A deploy is not done again unasked: that it was undone is its verdict.
+        return End::Stopped;
+    }
+    let end = report(&client, finish).await;
     let _ = std::fs::remove_file(folder.join(SPOOL)); // the server has all of it; what stays is cleaned with the folder
     helpers.shutdown().await;
-    code
+    end
 }
 
-async fn report(client: &Client, finish: Finish) -> i32 {
+async fn report(client: &Client, finish: Finish) -> End {
     match client.finish(&finish).await {
-        Ok(()) => REPORTED,
-        Err(_) => FENCED,
+        Ok(()) => End::Reported(finish.outcome),
+        Err(_) => End::Fenced,
     }
 }
 
@@ -194,6 +215,9 @@ fn failed(failure: Failure, ending: &Ending, job: &Job, lines: u64) -> Finish {
         None | Some(Cause::Fenced) => (Outcome::Failure, failure.reason),
         Some(Cause::Cancelled) => (Outcome::Cancelled, "cancelled".into()),
         Some(Cause::Stopped) => (Outcome::Cancelled, "the runner was told to stop".into()),
+        Some(Cause::Displaced) => {
+            (Outcome::Failure, "the machine it ran on goes away, and the task with it".into())
+        }
         Some(Cause::TimedOut) => (
             Outcome::Failure,
             format!(

@@ -166,7 +166,11 @@ enum Command {
     },
     /// Do one stage (called by the engine)
     #[command(hide = true)]
-    Runner,
+    Runner {
+        /// Claim the stage first: started by an engine elsewhere, which tells what to do by the environment
+        #[arg(long)]
+        task: bool,
+    },
     /// Keep one service's stable port (called by the process target)
     #[command(hide = true)]
     Keeper {
@@ -215,11 +219,12 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             serve::serve(Config::from_env()?, demo).await?;
             Ok(0)
         }
-        Command::Runner => {
+        Command::Runner { task } => {
             // The launcher states it; a runner that nobody launched has no folder to work in.
             let data = std::env::var_os("SEAMLESS_DATA").map(PathBuf::from).unwrap_or_default();
             let target = local::ProcessTarget::new(local::Keepers::of_this_program(&data)?);
-            Ok(runner::run(std::sync::Arc::new(target)).await)
+            let target = std::sync::Arc::new(target);
+            Ok(if task { runner::task(target).await } else { runner::run(target).await })
         }
         Command::Keeper { data, service, environment, address } => {
             local::keeper::main(local::KeeperArgs { data, service, environment, address }).await?;

@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use control::{ingest::Room, runner::Proven};
-use domain::protocol::{Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
+use domain::protocol::{Claim, Claimed, Finish, Heartbeat, HeartbeatAnswer, Job, LogAnswer, LogBatch};
 
 use super::{
     App,
@@ -78,11 +78,17 @@ impl FromRequest<App> for Lines {
 /// The runner's calls.
 pub fn router() -> Router<App> {
     Router::new()
+        .route("/claim", post(claim))
         .route("/job", get(job))
         .route("/heartbeat", post(heartbeat))
         .route("/log", post(log))
         .route("/finish", post(finish))
         .layer(DefaultBodyLimit::max(LARGEST))
+}
+
+/// Proven by the ticket in it; answered with a token.
+async fn claim(State(app): State<App>, Body(claim): Body<Claim>) -> Result<Json<Claimed>, Refusal> {
+    Ok(Json(app.control.claim_stage(&claim).await?))
 }
 
 async fn job(State(app): State<App>, Runner(proven): Runner) -> Result<Json<Job>, Refusal> {

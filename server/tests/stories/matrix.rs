@@ -64,7 +64,13 @@ const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/hooks/git/{service}", "{}", Signed),
     ("POST", "/hooks/github", "{}", Signed),
     ("POST", "/hooks/inbox", "{}", Open),
-    // Runners.
+    // Runners. A task that has no attempt yet shows the ticket of its stage.
+    (
+        "POST",
+        "/runner/v1/claim",
+        r#"{"run":"ID","stage":"build","try":0,"ticket":"forged","task":"x"}"#,
+        Signed,
+    ),
     ("GET", "/runner/v1/job", "", Runner),
     ("POST", "/runner/v1/heartbeat", "{}", Runner),
     ("POST", "/runner/v1/log", "{}", Runner),
@@ -89,6 +95,7 @@ const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/deliveries", "", Form(Viewer)),
     ("POST", "/fn/deployments", "service=ID", Form(Viewer)),
     ("POST", "/fn/door", "", Form(Viewer)),
+    ("POST", "/fn/engine", "", Form(Viewer)),
     ("POST", "/fn/forge", "", Form(Viewer)),
     ("POST", "/fn/log", "stage=ID&attempt=1&from=0&limit=1", Form(Viewer)),
     ("POST", "/fn/log_hits", "stage=ID&attempt=1&query=x&regex=false", Form(Viewer)),

@@ -89,13 +89,12 @@ pub fn Head(title: String, refused: Option<ApiError>, means: Means) -> impl Into
         let millis = run.with(|r| left(r, clock.now())).filter(|_| busy);
         millis.map(|ms| format!(" · about {} left", domain::time::in_words(ms)))
     };
-    let reason = move || {
-        run.with(|r| {
-            r.reason
-                .clone()
-                .filter(|_| matches!(r.status, Status::Failure | Status::Cancelled | Status::Skipped))
-        })
-    };
+    // Of a run that goes on it is what keeps it from doing so.
+    let reason = move || run.with(|r| r.reason.clone().filter(|_| r.status != Status::Success));
+    let elsewhere = first
+        .execution
+        .clone()
+        .map(|page| view! { <a class="link" href=page rel="external">"execution"</a> });
     let again = first.rerun_of.map(
         |id| view! { <span class="dim">"repeats "<a href=format!("/runs/{id}")>"an earlier run"</a></span> },
     );
@@ -111,6 +110,7 @@ pub fn Head(title: String, refused: Option<ApiError>, means: Means) -> impl Into
                     <span class="dim">{times}{about}</span>
                     {uses}
                     {again}
+                    {elsewhere}
                 </div>
                 {move || reason().map(|r| view! { <p class="reason"><Icon name="warn"/><span>{r}</span></p> })}
             </div>

@@ -4,17 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use domain::{DeploymentId, RunId, StageEvent, StageId, StageKind, Status, plan::Trigger};
+use domain::{RunId, StageEvent, StageId, StageKind, Status};
 use entity::stage;
-use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     Control,
     error::{Error, Result},
     ports::Attempt,
-    runner::token_text,
-    seal::{new_token, token_hash},
-    store::{backend, deployments, run_state::RunState, runs, services},
+    store::{backend, executions, run_state::RunState, runs, services},
 };
 
 impl Control {
@@ -64,7 +61,8 @@ impl Control {
         Ok(started)
     }
 
-    /// Those of services that are at home in this data folder: a run's stages share its workspace and its artifacts.
+    /// Those of services that are at home in this data folder, where a run's stages share its workspace and its artifacts, and whose
+    /// run no engine elsewhere drives.
     async fn of_services_here(&self, ready: Vec<stage::Model>) -> Result<Vec<stage::Model>> {
         if ready.is_empty() {
             return Ok(ready);
@@ -72,7 +70,12 @@ impl Control {
         let services = services::all_with_drafts(self.store.read()).await?;
         let here: HashSet<String> =
             services.into_iter().filter(|s| self.at_home(s.folder.as_deref())).map(|s| s.id).collect();
-        Ok(ready.into_iter().filter(|stage| here.contains(&stage.service_id)).collect())
+        let driven = executions::open(self.store.read()).await?;
+        let driven: HashSet<String> = driven.into_iter().map(|execution| execution.run_id).collect();
+        Ok(ready
+            .into_iter()
+            .filter(|stage| here.contains(&stage.service_id) && !driven.contains(&stage.run_id))
+            .collect())
     }
 
     /// Starts one stage, unless it turns out that it must not start.
@@ -97,37 +100,16 @@ impl Control {
         {
             return Ok(Start::Not);
         }
-        if let Some(environment) = kind.environment() {
-            let trigger: Trigger = state.run.trigger.parse()?;
-            let live = deployments::live(&tx, &row.service_id, environment).await?;
-            if let Some(live) =
-                live.filter(|l| !trigger.by_person() && !l.rollback && l.built_by > state.run.number)
-            {
-                let by =
-                    format!("run {} ({})", live.run_number, live.commit_sha.get(..7).unwrap_or_default());
-                state.supersede(&by, now)?;
-                let service = services::by_id(&tx, &row.service_id).await?;
-                state.settle(&crate::runs::gate_facts(&service)?, now)?;
-                state.save(&tx, now).await?;
-                tx.commit().await?;
-                self.nudge.changed(Some(run));
-                return Ok(Start::Not);
-            }
-        }
-        state.apply(kind, StageEvent::Start, None, now)?;
-        let secret = new_token()?;
-        let deployment = kind.environment().map(|_| self.new_id::<DeploymentId>()).transpose()?;
-        let Some(own) = state.stage_mut(kind) else { return Ok(Start::Not) };
-        let attempt = own.attempt as u32;
-        let token = SecretString::from(token_text(stage, attempt, secret.expose_secret()));
-        own.folder = Some(self.setup.node.folder.clone());
-        own.node = Some(self.setup.node.id.clone());
-        own.token_hash = Some(token_hash(token.expose_secret()));
-        if own.deployment_id.is_none() {
-            own.deployment_id = deployment.map(|d| d.to_string());
-        }
-        services::settle_in(&tx, &row.service_id, &self.setup.node.folder).await?;
         let service = services::by_id(&tx, &row.service_id).await?;
+        if self.overtaken(&tx, &mut state, kind, now).await? {
+            state.settle(&crate::runs::gate_facts(&service)?, now)?;
+            state.save(&tx, now).await?;
+            tx.commit().await?;
+            self.nudge.changed(Some(run));
+            return Ok(Start::Not);
+        }
+        let (attempt, token) = self.begin(&mut state, kind, &self.setup.node.folder, now)?;
+        services::settle_in(&tx, &row.service_id, &self.setup.node.folder).await?;
         state.settle(&crate::runs::gate_facts(&service)?, now)?;
         let _launching = Launching::begin(self, stage, attempt);
         state.save(&tx, now).await?;

@@ -4,8 +4,12 @@
 //! - `dispatch` starts what may start, within the slots, fair between services;
 //! - `reconcile` compares what the rows say with what really lives, at boot and every few seconds;
 //! - `expire` ends approvals nobody gave.
+//!
+//! [`executions`] is the other way: an engine elsewhere starts the tasks, and the rows stay the truth.
 
+mod attempt;
 mod dispatch;
+pub mod executions;
 mod reconcile;
 
 use domain::EnvironmentName;

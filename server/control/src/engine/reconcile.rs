@@ -8,6 +8,7 @@ use domain::{
 };
 use entity::stage;
 
+use super::executions;
 use crate::{
     Control,
     error::{Error, Result},
@@ -24,7 +25,8 @@ impl Control {
     /// One look at every stage that is in progress, and at every approval.
     pub async fn reconcile(&self) -> Result<()> {
         let (_, busy) = runs::queue(self.store.read()).await?;
-        for row in busy {
+        // What an engine elsewhere drives, it also tells the end of.
+        for row in busy.into_iter().filter(|row| row.folder.as_deref() != Some(executions::HOME)) {
             let id = row.id.clone();
             match self.check_stage(row).await {
                 // It moved on in between: nothing to do.

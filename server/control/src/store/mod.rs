@@ -9,6 +9,7 @@ pub mod backup;
 pub mod deliveries;
 pub mod deployments;
 pub mod events;
+pub mod executions;
 pub mod forge;
 pub mod logs;
 pub mod nodes;

@@ -6,7 +6,7 @@ use entity::service;
 use sea_orm::{ActiveModelTrait, ConnectionTrait};
 
 use super::{
-    forge,
+    executions, forge,
     open::{self, Sharing},
     people, rows, services,
 };
@@ -50,6 +50,12 @@ async fn all<C: ConnectionTrait>(db: &C, sealer: &Sealer) -> Result<usize> {
         if let Some(token) = &mut person.token {
             again(identity::PURPOSE, token)?;
             people::keep(db, person).await?;
+        }
+    }
+    for mut execution in executions::open(db).await? {
+        if let Some(token) = &mut execution.gate_token {
+            again(executions::GATE, token)?;
+            executions::keep(db, execution).await?;
         }
     }
     Ok(count)

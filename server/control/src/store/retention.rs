@@ -3,7 +3,9 @@
 //! Refuses what is live: logs of its deploys, and the runs that made it.
 
 use domain::Timestamp;
-use entity::{approval, delivery, deployment, event, log_chunk, log_unarchived, report, run, service, stage};
+use entity::{
+    approval, delivery, deployment, event, execution, log_chunk, log_unarchived, report, run, service, stage,
+};
 use sea_orm::{
     ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::*,
@@ -200,6 +202,7 @@ pub async fn remove_runs<C: ConnectionTrait>(db: &C, runs: &[String]) -> Result<
     stage::Entity::delete_many().filter(stage::Column::RunId.is_in(runs)).exec(db).await?;
     event::Entity::delete_many().filter(event::Column::RunId.is_in(runs)).exec(db).await?;
     report::Entity::delete_many().filter(report::Column::RunId.is_in(runs)).exec(db).await?;
+    execution::Entity::delete_many().filter(execution::Column::RunId.is_in(runs)).exec(db).await?;
     run::Entity::delete_many().filter(run::Column::Id.is_in(runs)).exec(db).await?;
     Ok(())
 }

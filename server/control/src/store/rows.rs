@@ -163,6 +163,7 @@ pub fn run(
         approval: approved.map(approval),
         artifact: row.artifact.map(|digest| Artifact { digest, size: row.artifact_size.unwrap_or(0) as u64 }),
         rerun_of: row.rerun_of.map(|r| r.parse()).transpose()?,
+        execution: None,
         created_at: Timestamp(row.created_at),
         started_at: row.started_at.map(Timestamp),
         ended_at: row.ended_at.map(Timestamp),

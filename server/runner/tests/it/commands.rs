@@ -129,7 +129,9 @@ async fn one_that_ignores_sigterm_and_is_cancelled() {
     let credentials = server.offer(job);
     let running = tokio::spawn(async move {
         let target = Arc::new(FakeTarget::default());
-        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie).await
+        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie)
+            .await
+            .code()
     });
     server.sees("begun").await;
     let start = Instant::now();
@@ -176,11 +178,13 @@ async fn a_newer_attempt_ends_this_one() {
     let credentials = server.offer(server.command(format!("echo begun; sleep {long}")));
     let running = tokio::spawn(async move {
         let target = Arc::new(FakeTarget::default());
-        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie).await
+        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie)
+            .await
+            .code()
     });
     server.sees("begun").await;
     server.inner().fenced = true;
-    assert_eq!(running.await.unwrap(), runner::stage::FENCED);
+    assert_eq!(running.await.unwrap(), runner::stage::End::Fenced.code());
     assert!(!lives(&long));
     assert!(server.inner().finishes.is_empty());
 }

@@ -46,7 +46,9 @@ async fn a_server_that_is_away_for_a_while() {
     let credentials = server.offer(job);
     let running = tokio::spawn(async move {
         let target = Arc::new(FakeTarget::default());
-        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie).await
+        runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie)
+            .await
+            .code()
     });
     server.sees("line 100").await;
     server.leave();

@@ -112,7 +112,8 @@ async fn many_at_once_share_one_mirror() {
         let target = std::sync::Arc::new(FakeTarget::default());
         let code =
             runner::stage::attempt(&credentials, target, Ending::default(), runner::stage::Adoption::Cookie)
-                .await;
+                .await
+                .code();
         (code, other.printed(), other.log())
     }));
     for (code, printed, log) in others.await {

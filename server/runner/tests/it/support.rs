@@ -175,7 +175,7 @@ impl Server {
 
     pub async fn run_with(&self, job: Job, target: Arc<dyn Target>, ending: Ending) -> (i32, Option<Finish>) {
         let credentials = self.offer(job);
-        let code = runner::stage::attempt(&credentials, target, ending, Adoption::Cookie).await;
+        let code = runner::stage::attempt(&credentials, target, ending, Adoption::Cookie).await.code();
         let finishes = self.inner().finishes.clone();
         assert!(finishes.len() <= 1, "{finishes:?}");
         (code, finishes.into_iter().next())

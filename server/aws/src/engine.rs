@@ -1,0 +1,245 @@
+//! AWS Step Functions as the engine, and SQS as its voice.
+//!
+//! Refuses to decide anything: which execution is wanted, stopped or let through is `control`'s; here it is asked for, and what comes back
+//! is put into words.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
+use control::engine::executions::{EngineError, Executions, Message, Size, Standing};
+use domain::{RunId, StageKind};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::{
+    letter,
+    trouble::{engine_error, retries},
+};
+
+/// How long one look into the queue waits for a message, in seconds: the longest that SQS allows.
+const WAIT_S: i32 = 20;
+/// For how long a message is nobody else's once it was handed out, in seconds; prolonged while it is worked on.
+const HOLD_S: i32 = 60;
+
+/// Where the engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// ARN of the state machine; of a version or an alias of it, if so wished.
+    pub machine: String,
+    /// URL of the queue.
+    pub queue: String,
+    /// What the tasks of each kind of stage may take; the usual where it is not said.
+    pub sizes: BTreeMap<StageKind, Size>,
+}
+
+impl EngineSettings {
+    /// The region that the machine's ARN names.
+    pub fn region(&self) -> Option<&str> {
+        self.machine.split(':').nth(3).filter(|region| !region.is_empty())
+    }
+
+    /// `arn:PARTITION:states:REGION:ACCOUNT:stateMachine:NAME[:QUALIFIER]`, in its parts.
+    fn parts(&self) -> Option<[&str; 4]> {
+        let parts: Vec<&str> = self.machine.split(':').collect();
+        match parts[..] {
+            ["arn", partition, "states", region, account, "stateMachine", name, ..] => {
+                Some([partition, region, account, name])
+            }
+            _ => None,
+        }
+    }
+
+    /// What is wrong with it, if anything: the setting and the remedy.
+    pub fn problem(&self) -> Option<String> {
+        if self.parts().is_none() {
+            return Some(format!(
+                "SEAMLESS_STATE_MACHINE is {:?}: give the machine's ARN, such as arn:aws:states:eu-west-1:123456789012:stateMachine:seamless",
+                self.machine
+            ));
+        }
+        if !self.queue.starts_with("http://") && !self.queue.starts_with("https://") {
+            return Some(format!(
+                "SEAMLESS_QUEUE is {:?}: give the queue's URL, such as https://sqs.eu-west-1.amazonaws.com/123456789012/seamless",
+                self.queue
+            ));
+        }
+        None
+    }
+
+    fn execution(&self, run: RunId) -> String {
+        let [partition, region, account, name] = self.parts().unwrap_or_default();
+        format!("arn:{partition}:states:{region}:{account}:execution:{name}:{run}")
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct StepFunctions {
+    settings: EngineSettings,
+    states: aws_sdk_sfn::Client,
+    queue: aws_sdk_sqs::Client,
+}
+
+impl StepFunctions {
+    /// Talks to the machine and the queue of these settings, with the credentials and endpoints that the AWS SDK finds; those are asked for
+    /// when they are needed, and again before they expire.
+    pub async fn connect(settings: EngineSettings) -> Self {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries());
+        // The machine's ARN says where it is; the environment need not.
+        if let Some(region) = settings.region() {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        let config = loader.load().await;
+        Self { settings, states: aws_sdk_sfn::Client::new(&config), queue: aws_sdk_sqs::Client::new(&config) }
+    }
+}
+
+#[async_trait]
+impl Executions for StepFunctions {
+    async fn start(&self, run: RunId, input: &Value) -> Result<(), EngineError> {
+        let call = self.states.start_execution().state_machine_arn(&self.settings.machine);
+        match call.name(run.to_string()).input(input.to_string()).send().await {
+            Ok(_) => Ok(()),
+            // Started before a crash, or by another server, perhaps with what the settings were then.
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => Ok(()),
+            Err(e) => Err(match engine_error("the execution cannot be started", &e) {
+                // A machine that is missing may come back; an execution that does not exist cannot.
+                EngineError::Gone(why) => EngineError::Refused(why),
+                other => other,
+            }),
+        }
+    }
+
+    async fn stop(&self, run: RunId, why: &str) -> Result<(), EngineError> {
+        let why: String = why.chars().take(1000).collect();
+        let call = self.states.stop_execution().execution_arn(self.settings.execution(run));
+        let stopped = call.error("Seamless.Stopped").cause(why).send().await;
+        stopped.map(drop).map_err(|e| engine_error("the execution cannot be stopped", &e))
+    }
+
+    async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError> {
+        let what = "the gate cannot be answered";
+        match passes {
+            Ok(()) => {
+                let call = self.states.send_task_success().task_token(token.expose_secret());
+                call.output("{\"approved\":true}").send().await.map(drop).map_err(|e| engine_error(what, &e))
+            }
+            Err(why) => {
+                let why: String = why.chars().take(1000).collect();
+                let call = self.states.send_task_failure().task_token(token.expose_secret());
+                let sent = call.error("Seamless.NotApproved").cause(why).send().await;
+                sent.map(drop).map_err(|e| engine_error(what, &e))
+            }
+        }
+    }
+
+    async fn look(&self, run: RunId) -> Result<Standing, EngineError> {
+        let call = self.states.describe_execution().execution_arn(self.settings.execution(run));
+        let found = match call.send().await {
+            Ok(found) => found,
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => {
+                return Ok(Standing::Unknown);
+            }
+            Err(e) => return Err(engine_error("the execution cannot be looked at", &e)),
+        };
+        let why = || {
+            letter::why(
+                found.error.as_deref().unwrap_or_default(),
+                found.cause.as_deref().unwrap_or_default(),
+            )
+        };
+        Ok(match &found.status {
+            ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Standing::Running,
+            ExecutionStatus::Succeeded => Standing::Ended(Ok(())),
+            ExecutionStatus::Aborted => Standing::Ended(Err(format!("its execution was stopped: {}", why()))),
+            ExecutionStatus::TimedOut => {
+                Standing::Ended(Err("its execution did not end within its limit".into()))
+            }
+            _ => Standing::Ended(Err(why())),
+        })
+    }
+
+    async fn receive(&self) -> Result<Vec<Message>, EngineError> {
+        let call = self.queue.receive_message().queue_url(&self.settings.queue).max_number_of_messages(10);
+        let call = call.wait_time_seconds(WAIT_S).visibility_timeout(HOLD_S);
+        let call = call.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let found = call.send().await.map_err(|e| engine_error("the queue cannot be read", &e))?;
+        Ok(found
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(|message| {
+                let times = message.attributes.as_ref().and_then(|of| {
+                    of.get(&MessageSystemAttributeName::ApproximateReceiveCount)?.parse().ok()
+                });
+                let body = message.body.unwrap_or_default();
+                Message {
+                    handle: message.receipt_handle.unwrap_or_default(),
+                    times: times.unwrap_or(1),
+                    letter: letter::read(&body),
+                    body,
+                }
+            })
+            .collect())
+    }
+
+    async fn hold(&self, message: &Message) -> Result<(), EngineError> {
+        let call = self.queue.change_message_visibility().queue_url(&self.settings.queue);
+        let held = call.receipt_handle(&message.handle).visibility_timeout(HOLD_S).send().await;
+        held.map(drop).map_err(|e| engine_error("a message cannot be held", &e))
+    }
+
+    async fn done(&self, message: &Message) -> Result<(), EngineError> {
+        let call = self.queue.delete_message().queue_url(&self.settings.queue);
+        let done = call.receipt_handle(&message.handle).send().await;
+        done.map(drop).map_err(|e| engine_error("a message cannot be removed", &e))
+    }
+
+    fn page(&self, run: RunId) -> Option<String> {
+        let [partition, region, ..] = self.settings.parts()?;
+        let site = match partition {
+            "aws-cn" => "console.amazonaws.cn",
+            "aws-us-gov" => "console.amazonaws-us-gov.com",
+            _ => "console.aws.amazon.com",
+        };
+        let arn = self.settings.execution(run);
+        Some(format!("https://{region}.{site}/states/home?region={region}#/v2/executions/details/{arn}"))
+    }
+
+    fn size(&self, kind: StageKind) -> Size {
+        self.settings.sizes.get(&kind).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn settings(machine: &str) -> EngineSettings {
+        EngineSettings {
+            machine: machine.into(),
+            queue: "https://sqs.eu-west-1.amazonaws.com/1/seamless".into(),
+            sizes: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn names_follow_from_the_machines_arn() {
+        let run: RunId = "01J00000000000000000000000".parse().unwrap();
+        for qualifier in ["", ":live", ":7"] {
+            let of =
+                settings(&format!("arn:aws:states:eu-west-1:123456789012:stateMachine:seamless{qualifier}"));
+            assert_eq!(of.problem(), None);
+            assert_eq!(of.region(), Some("eu-west-1"));
+            assert_eq!(
+                of.execution(run),
+                "arn:aws:states:eu-west-1:123456789012:execution:seamless:01J00000000000000000000000"
+            );
+        }
+        assert!(settings("seamless").problem().unwrap().contains("SEAMLESS_STATE_MACHINE"));
+    }
+}

@@ -1,0 +1,222 @@
+//! Has the engine do what the rows say: starts what is wanted, answers at gates that were decided, stops what was cancelled, and looks at
+//! what was not heard of for long. It takes no input, and doing it twice is doing it once.
+
+use std::time::{Duration, Instant};
+
+use domain::{RunId, StageKind, Status, Timestamp};
+use entity::{execution, run, stage};
+use sea_orm::ConnectionTrait;
+use secrecy::SecretString;
+use serde_json::json;
+
+use super::{EngineError, Executions, Standing};
+use crate::{
+    Control,
+    error::Result,
+    store::{
+        events::{self, NewEvent},
+        executions, runs,
+    },
+};
+
+/// How long an execution may take to end by itself once its run is over, in milliseconds.
+const ENDS_MS: i64 = 60_000;
+/// How long a runner may take to end by itself once it was told to, in milliseconds.
+const CANCEL_MS: i64 = 30_000;
+/// What was not heard of for so long is looked at, in milliseconds.
+const SILENT_MS: i64 = 120_000;
+/// Looks at executions are so far apart, in all: the engine's own limit is far above, and shared with everybody in the account.
+const LOOKS: Duration = Duration::from_secs(1);
+/// Pauses while the engine cannot be asked, in milliseconds: doubled each time, up to the longest.
+const FIRST_PAUSE_MS: i64 = 1_000;
+const LONGEST_PAUSE_MS: i64 = 60_000;
+
+/// What one is to do next about an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    Start,
+    /// Nothing was started and nothing needs to be.
+    Forget,
+    Stop(String),
+    Answer(std::result::Result<(), String>),
+    Look,
+}
+
+impl Control {
+    /// One look at every execution that is not over.
+    ///
+    /// # Errors
+    /// When the database does not answer. What the engine refuses is written on the run, and tried again.
+    pub async fn drive(&self, engine: &dyn Executions) -> Result<()> {
+        for execution in executions::open(self.store.read()).await? {
+            let now = self.now();
+            if execution.again_at > now.0 {
+                continue;
+            }
+            let run: RunId = execution.run_id.parse()?;
+            let Ok(row) = runs::get(self.store.read(), run).await else { continue };
+            let stages = runs::stages_of(self.store.read(), std::slice::from_ref(&row.id)).await?;
+            let step = step(&execution, &row, stages.get(&row.id).map_or(&[][..], Vec::as_slice), now);
+            if step == Step::Look && !self.may_look() {
+                continue;
+            }
+            match self.take(engine, run, &execution, &row, &step).await? {
+                Ok(()) => {}
+                Err(error) => self.note_trouble(run, &execution, &error).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(
+        &self,
+        engine: &dyn Executions,
+        run: RunId,
+        execution: &execution::Model,
+        row: &run::Model,
+        step: &Step,
+    ) -> Result<std::result::Result<(), EngineError>> {
+        match step {
+            Step::Nothing => {}
+            Step::Start => {
+                if let Err(error) = engine.start(run, &self.execution_input(engine, row)?).await {
+                    return Ok(Err(error));
+                }
+                self.change_execution(run, |e| e.state = executions::STARTED.into()).await?;
+            }
+            Step::Forget => self.change_execution(run, |e| e.state = executions::OVER.into()).await?,
+            Step::Stop(why) => {
+                match engine.stop(run, why).await {
+                    Ok(()) | Err(EngineError::Gone(_)) => {}
+                    Err(error) => return Ok(Err(error)),
+                }
+                self.over(run, "it was stopped").await?;
+            }
+            Step::Answer(passes) => {
+                let sealed = execution.gate_token.as_deref().unwrap_or_default();
+                let token = SecretString::from(self.sealer.open(executions::GATE, sealed)?);
+                match engine.answer(&token, passes.clone()).await {
+                    // It does not wait there any more: answered before a crash, or asked again with another token.
+                    Ok(()) | Err(EngineError::Gone(_)) => {}
+                    Err(error) => return Ok(Err(error)),
+                }
+                let answered = execution.gate_token.clone();
+                self.change_execution(run, |e| {
+                    // Another token may have come meanwhile, as when the execution was told to begin there anew.
+                    if e.gate_token == answered {
+                        e.gate_token = None;
+                    }
+                })
+                .await?;
+            }
+            Step::Look => match engine.look(run).await {
+                Ok(Standing::Running) => self.change_execution(run, |_| {}).await?,
+                Ok(Standing::Ended(Ok(()))) => self.over(run, "its execution ended without it").await?,
+                Ok(Standing::Ended(Err(why))) => self.over(run, &why).await?,
+                Ok(Standing::Unknown) => {
+                    self.over(run, "its execution is gone: it was deleted, or its state machine was").await?;
+                }
+                Err(error) => return Ok(Err(error)),
+            },
+        }
+        Ok(Ok(()))
+    }
+
+    /// An execution will do no more: whatever of its run has no verdict gets one.
+    async fn over(&self, run: RunId, why: &str) -> Result<()> {
+        self.hear(&super::Letter::Ended { run, how: Err(why.to_owned()) }).await
+    }
+
+    async fn change_execution(&self, run: RunId, change: impl FnOnce(&mut execution::Model)) -> Result<()> {
+        let now = self.now();
+        let tx = self.store.begin().await?;
+        let mut was_in_trouble = false;
+        executions::change(&tx, &run.to_string(), |row| {
+            change(row);
+            was_in_trouble = row.trouble.is_some();
+            (row.trouble, row.tries, row.again_at, row.seen_at) = (None, 0, 0, now.0);
+        })
+        .await?;
+        if was_in_trouble {
+            self.tell_trouble(&tx, run, None).await?;
+        }
+        tx.commit().await?;
+        self.nudge.changed(Some(run));
+        Ok(())
+    }
+
+    /// Writes on the run what keeps it from going on, and when it is tried again.
+    async fn note_trouble(&self, run: RunId, before: &execution::Model, error: &EngineError) -> Result<()> {
+        let now = self.now();
+        let pause = FIRST_PAUSE_MS.saturating_mul(1 << before.tries.min(10)).min(LONGEST_PAUSE_MS);
+        tracing::warn!(%run, %error, pause, "the engine did not do what it was asked");
+        let words = format!("{error}; it is tried again until it works");
+        let tx = self.store.begin().await?;
+        executions::change(&tx, &run.to_string(), |row| {
+            row.trouble = Some(words.clone());
+            row.tries += 1;
+            row.again_at = now.plus(pause).0;
+        })
+        .await?;
+        if before.trouble.as_ref() != Some(&words) {
+            self.tell_trouble(&tx, run, Some(&words)).await?;
+        }
+        tx.commit().await?;
+        self.nudge.changed(Some(run));
+        Ok(())
+    }
+
+    async fn tell_trouble<C: ConnectionTrait>(&self, db: &C, run: RunId, why: Option<&str>) -> Result<()> {
+        let kind = if why.is_some() { "engine_trouble" } else { "engine_back" };
+        let event =
+            NewEvent { run: Some(run.to_string()), service: None, kind, payload: json!({ "why": why }) };
+        events::append(db, vec![event], self.now()).await
+    }
+
+    fn may_look(&self) -> bool {
+        let mut last = self.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_some_and(|last: Instant| last.elapsed() < LOOKS) {
+            return false;
+        }
+        *last = Some(Instant::now());
+        true
+    }
+}
+
+/// Follows from the rows alone.
+fn step(execution: &execution::Model, run: &run::Model, stages: &[stage::Model], now: Timestamp) -> Step {
+    let status: Status = run.status.parse().unwrap_or(Status::Idle);
+    if execution.state == executions::WANTED {
+        return if status.is_terminal() { Step::Forget } else { Step::Start };
+    }
+    let production = stages.iter().find(|row| row.kind == StageKind::DeployProduction.as_str());
+    let decided = production.and_then(|row| match row.status.parse() {
+        Ok(Status::AwaitingApproval) => None,
+        Ok(Status::Idle) if row.ready_at.is_none() => None,
+        Ok(Status::Failure | Status::Cancelled) => {
+            Some(Err(row.reason.clone().unwrap_or_else(|| "nobody approved".into())))
+        }
+        _ => Some(Ok(())),
+    });
+    if let (Some(_), Some(decided)) = (&execution.gate_token, decided) {
+        return Step::Answer(decided);
+    }
+    if status.is_terminal() {
+        let cancelled = status == Status::Cancelled && run.cancel_requested;
+        let since = run.ended_at.unwrap_or(now.0);
+        if cancelled || now.0 - since > ENDS_MS {
+            return Step::Stop(run.reason.clone().unwrap_or_else(|| "the run is over".into()));
+        }
+        return Step::Nothing;
+    }
+    let busy = stages.iter().filter(|row| row.status == Status::InProgress.as_str());
+    let last_word = busy.filter_map(|row| row.heartbeat_at.or(row.started_at)).max();
+    if run.cancel_requested && last_word.is_none_or(|at| now.0 - at > CANCEL_MS) {
+        // Nobody is there who could end by himself.
+        let by = run.cancel_by.clone().unwrap_or_default();
+        return Step::Stop(format!("cancelled by {by}"));
+    }
+    let heard = last_word.unwrap_or_default().max(execution.seen_at);
+    if now.0 - heard > SILENT_MS { Step::Look } else { Step::Nothing }
+}

@@ -1,0 +1,217 @@
+//! What the engine tells through its queue: at least once, in any order, perhaps late. Hearing it twice is hearing it once.
+
+use domain::{RunId, StageEvent, StageKind, Status, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::{Executions, Message};
+use crate::{
+    Control,
+    error::{Error, Result},
+    store::{
+        events::{self, NewEvent},
+        executions,
+        run_state::RunState,
+        services,
+    },
+};
+
+/// How often a message is taken up that cannot be dealt with.
+const MOST_TIMES: u32 = 5;
+/// After how long the queue is told that a message is still being worked on.
+const HOLD: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// Something the engine tells.
+#[derive(Debug, Clone)]
+pub enum Letter {
+    /// An execution waits at its gate, and is answered with this token.
+    Gate {
+        /// Which.
+        run: RunId,
+        /// The token.
+        token: SecretString,
+    },
+    /// A stage's task could not be started, or ended badly.
+    Failed {
+        /// Of which run.
+        run: RunId,
+        /// Which stage, where that is known.
+        stage: Option<StageKind>,
+        /// Why, in words for people.
+        why: String,
+    },
+    /// An execution is at its end: well, or why not.
+    Ended {
+        /// Which.
+        run: RunId,
+        /// How.
+        how: std::result::Result<(), String>,
+    },
+    /// Something about another's execution or task: nothing to do.
+    Else,
+}
+
+/// What came of listening once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Messages that were dealt with.
+    pub done: usize,
+    /// Messages that were set aside, because nothing could be made of them.
+    pub aside: usize,
+}
+
+impl Control {
+    /// Takes what the queue holds, waiting for it for a while.
+    ///
+    /// # Errors
+    /// When the queue or the database does not answer: what was not dealt with is handed out again.
+    pub async fn listen(&self, engine: &dyn Executions) -> Result<Heard> {
+        let mut heard = Heard::default();
+        for message in engine.receive().await? {
+            let dealt = {
+                let dealing = self.deal(&message);
+                tokio::pin!(dealing);
+                loop {
+                    tokio::select! {
+                        dealt = &mut dealing => break dealt,
+                        () = tokio::time::sleep(HOLD) => {
+                            if let Err(error) = engine.hold(&message).await {
+                                tracing::warn!(%error, "a message may be handed out to another server");
+                            }
+                        }
+                    }
+                }
+            };
+            match dealt {
+                Ok(()) => heard.done += 1,
+                Err(why) if message.times >= MOST_TIMES || message.letter.is_err() => {
+                    self.set_aside(&message, &why.to_string()).await?;
+                    heard.aside += 1;
+                }
+                Err(error) => {
+                    let times = message.times;
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        times,
+                        "a message is left for later"
+                    );
+                    continue;
+                }
+            }
+            engine.done(&message).await?;
+        }
+        Ok(heard)
+    }
+
+    async fn deal(&self, message: &Message) -> Result<()> {
+        match &message.letter {
+            Ok(letter) => self.hear(letter).await,
+            Err(why) => Err(Error::Conflict(why.clone())),
+        }
+    }
+
+    /// Keeps what nothing could be made of where people see it.
+    async fn set_aside(&self, message: &Message, why: &str) -> Result<()> {
+        tracing::error!(why, "a message of the engine was set aside");
+        let body: String = message.body.chars().take(4000).collect();
+        // A gate's token is as good as an approval.
+        let body =
+            if body.contains("\"token\"") { "(holds a token, and is not shown)".to_owned() } else { body };
+        let payload = json!({ "body": body, "why": why });
+        let event = NewEvent { run: None, service: None, kind: "message_set_aside", payload };
+        let tx = self.store.begin().await?;
+        events::append(&tx, vec![event], self.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Hears one message.
+    ///
+    /// # Errors
+    /// When the database does not answer, or somebody changed the run at the same time: hear it again.
+    pub async fn hear(&self, letter: &Letter) -> Result<()> {
+        let run = match letter {
+            Letter::Gate { run, .. } | Letter::Failed { run, .. } | Letter::Ended { run, .. } => *run,
+            Letter::Else => return Ok(()),
+        };
+        let now = self.now();
+        let tx = self.store.begin().await?;
+        let Some(execution) = executions::of(&tx, &run.to_string()).await? else {
+            return Ok(()); // the run was removed, or is another Seamless's
+        };
+        let mut state = RunState::load(&tx, &execution.run_id).await?;
+        let sealed = match letter {
+            Letter::Gate { token, .. } => Some(self.sealer.seal(executions::GATE, token.expose_secret())?),
+            _ => None,
+        };
+        match letter {
+            Letter::Failed { stage, why, .. } => self.fail_driven(&mut state, *stage, why, now)?,
+            Letter::Ended { how: Err(why), .. } => self.fail_driven(&mut state, None, why, now)?,
+            Letter::Ended { how: Ok(()), .. } => {
+                self.fail_driven(&mut state, None, "its execution ended without it", now)?;
+            }
+            Letter::Gate { .. } | Letter::Else => {}
+        }
+        let service = services::by_id(&tx, &state.run.service_id).await?;
+        state.settle(&crate::runs::gate_facts(&service)?, now)?;
+        let before = execution.state == executions::OVER;
+        state.save(&tx, now).await?;
+        executions::change(&tx, &execution.run_id, |row| {
+            row.seen_at = now.0;
+            if sealed.is_some() && !before {
+                row.gate_token = sealed;
+            }
+            if matches!(letter, Letter::Ended { .. }) {
+                row.state = executions::OVER.into();
+                row.gate_token = None;
+                row.trouble = None;
+            }
+        })
+        .await?;
+        tx.commit().await?;
+        self.nudge.changed(Some(run));
+        self.nudge.dispatch();
+        Ok(())
+    }
+
+    /// An engine will do no more for a stage, or for a whole run: what has no verdict gets one.
+    pub(super) fn fail_driven(
+        &self,
+        state: &mut RunState,
+        stage: Option<StageKind>,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<()> {
+        if state.status().is_terminal() {
+            return Ok(());
+        }
+        let cancelled = state.run.cancel_requested.then(|| state.run.cancel_by.clone().unwrap_or_default());
+        let open = |status: Option<Status>| status.is_some_and(|status| !status.is_terminal());
+        for kind in StageKind::ALL.into_iter().filter(|kind| stage.is_none_or(|stage| stage == *kind)) {
+            if !open(state.status_of(kind)) {
+                continue;
+            }
+            if let Some(by) = &cancelled {
+                state.apply(kind, StageEvent::Cancel, Some(format!("cancelled by {by}")), now)?;
+                continue;
+            }
+            // Only what could have been started is to blame; what comes after it is skipped by itself.
+            match state.status_of(kind) {
+                Some(Status::InProgress) => {
+                    state.apply(kind, StageEvent::Fail, Some(format!("runner lost: {why}")), now)?;
+                }
+                Some(Status::Idle) if state.stage(kind).is_some_and(|row| row.ready_at.is_some()) => {
+                    state.apply(kind, StageEvent::Start, None, now)?;
+                    state.apply(kind, StageEvent::Fail, Some(why.to_owned()), now)?;
+                }
+                Some(Status::AwaitingApproval) if stage.is_none() => {
+                    if state.approval.as_ref().is_some_and(|a| a.state == "waiting") {
+                        state.decide("cancelled", None, None, now);
+                    }
+                    state.apply(kind, StageEvent::Cancel, Some(why.to_owned()), now)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,529 @@
+//! Runs that an engine elsewhere drives: what tasks may claim, what follows from what is told, and that it is the same as under the
+//! embedded engine. The database is real; the engine is scripted here: what AWS really does with such executions is shown by the tests of
+//! the binary against a stand-in of AWS.
+
+#![allow(clippy::unwrap_used)]
+
+mod script;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use control::{
+    Actor, Control, Error, Ports, Setup,
+    engine::executions::{EngineError, Executions, Letter, Message, Size, Standing},
+    nodes::Node,
+    store::{Store, executions, services},
+};
+use domain::{
+    RunId, ServiceId, StageKind, Status, Timestamp,
+    protocol::{Claim, Claimed, Finish, Heartbeat, Outcome, Outputs},
+    service::ServiceSettings,
+    view::Commit,
+};
+use entity::event;
+use script::Script;
+use sea_orm::{EntityTrait, QueryOrder};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+/// Remembers what it was asked; refuses while it is told to.
+#[derive(Default)]
+struct Engine {
+    asked: Mutex<Vec<String>>,
+    inputs: Mutex<BTreeMap<String, Value>>,
+    refuses: Mutex<Option<EngineError>>,
+    standing: Mutex<Option<Standing>>,
+    queue: Mutex<Vec<Message>>,
+    removed: Mutex<Vec<String>>,
+}
+
+impl Engine {
+    fn ask(&self, what: String) -> Result<(), EngineError> {
+        if let Some(error) = self.refuses.lock().unwrap().clone() {
+            return Err(error);
+        }
+        self.asked.lock().unwrap().push(what);
+        Ok(())
+    }
+
+    fn take_asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Executions for Engine {
+    async fn start(&self, run: RunId, input: &Value) -> Result<(), EngineError> {
+        self.ask("start".into())?;
+        let before = self.inputs.lock().unwrap().insert(run.to_string(), input.clone());
+        assert!(
+            before.is_none_or(|before| before == *input),
+            "starting twice is starting once: the same input"
+        );
+        Ok(())
+    }
+    async fn stop(&self, _: RunId, why: &str) -> Result<(), EngineError> {
+        self.ask(format!("stop: {why}"))
+    }
+    async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError> {
+        self.ask(format!("answer {}: {passes:?}", token.expose_secret()))
+    }
+    async fn look(&self, _: RunId) -> Result<Standing, EngineError> {
+        self.ask("look".into())?;
+        Ok(self.standing.lock().unwrap().clone().unwrap_or(Standing::Running))
+    }
+    async fn receive(&self) -> Result<Vec<Message>, EngineError> {
+        Ok(self.queue.lock().unwrap().clone())
+    }
+    async fn hold(&self, _: &Message) -> Result<(), EngineError> {
+        Ok(())
+    }
+    async fn done(&self, message: &Message) -> Result<(), EngineError> {
+        self.queue.lock().unwrap().retain(|m| m.handle != message.handle);
+        self.removed.lock().unwrap().push(message.handle.clone());
+        Ok(())
+    }
+    fn page(&self, _: RunId) -> Option<String> {
+        None
+    }
+    fn size(&self, _: StageKind) -> Size {
+        Size::default()
+    }
+}
+
+/// One server with one service that has a command for every stage.
+struct Story {
+    control: Control,
+    engine: Arc<Engine>,
+    script: Arc<Script>,
+    clock: Arc<AtomicI64>,
+    service: ServiceId,
+    _folder: tempfile::TempDir,
+}
+
+impl Story {
+    /// With an engine elsewhere, or with the embedded one.
+    async fn new(driven: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("seamless.db").display());
+        let (engine, script) = (Arc::new(Engine::default()), Arc::new(Script::default()));
+        *script.commit.lock().unwrap() = Some(Commit { sha: "a".repeat(40), ..Commit::default() });
+        *script.launched.lock().unwrap() = Some(Vec::new());
+        let clock = Arc::new(AtomicI64::new(1_000_000));
+        let place: url::Url = "https://github.com".parse().unwrap();
+        let forge = github::GitHub::new(github::Place { api: place.clone(), url: place }, None);
+        let ports = Ports {
+            launcher: script.clone(),
+            git: script.clone(),
+            host: script.clone(),
+            forge: Arc::new(forge),
+            identity: None,
+            hot: None,
+            executions: driven.then(|| engine.clone() as _),
+        };
+        let node = Node { id: "a1".into(), folder: "a".into(), ..Node::default() };
+        let setup = Setup { node, url: "https://seamless.example.org".into(), ..Setup::default() };
+        let time = clock.clone();
+        let time = Arc::new(move || Timestamp(time.load(Ordering::Relaxed)));
+        let store = Store::open(&url).await.unwrap();
+        let control = Control::with_clock(store, &SecretString::from("correct horse"), ports, setup, time);
+        let service = ServiceId::from_parts(1, 1);
+        let mut settings = ServiceSettings::new("orders", "/srv/orders.git");
+        for command in [
+            &mut settings.commands.code_quality,
+            &mut settings.commands.unit_test,
+            &mut settings.commands.build,
+            &mut settings.commands.integration_test,
+            &mut settings.commands.start,
+        ] {
+            *command = Some("true".into());
+        }
+        let mut row = script::service(service, &settings);
+        row.hook_secret = "none".into();
+        services::insert(control.store().write(), row).await.unwrap();
+        Self { control, engine, script, clock, service, _folder: folder }
+    }
+
+    async fn run(&self) -> RunId {
+        self.control.start_run(&Actor::system(), self.service, None, None).await.unwrap().id
+    }
+
+    async fn drive(&self) -> Vec<String> {
+        self.control.drive(self.engine.as_ref()).await.unwrap();
+        self.engine.take_asked()
+    }
+
+    fn goes_by(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+
+    fn ticket(&self, run: RunId, kind: StageKind) -> String {
+        let inputs = self.engine.inputs.lock().unwrap();
+        inputs[&run.to_string()]["stages"][kind.as_str()]["ticket"].as_str().unwrap().to_owned()
+    }
+
+    fn claim(&self, run: RunId, stage: StageKind, round: u32, task: &str) -> Claim {
+        Claim { run, stage, round, ticket: self.ticket(run, stage), task: task.into() }
+    }
+
+    /// A task begins.
+    async fn begins(&self, run: RunId, kind: StageKind) -> String {
+        let claim = self.claim(run, kind, 0, &format!("task of {kind}"));
+        match self.control.claim_stage(&claim).await.unwrap() {
+            Claimed::Go { token, .. } => token,
+            other => panic!("{kind} is not given to its task: {other:?}"),
+        }
+    }
+
+    /// What a task does whose stage ends like this.
+    async fn task(&self, run: RunId, kind: StageKind, outcome: Outcome) {
+        let token = self.begins(run, kind).await;
+        self.finish(&token, kind, outcome).await;
+    }
+
+    /// What the runner does that the embedded engine starts.
+    async fn launched(&self, kind: StageKind, outcome: Outcome) {
+        self.control.dispatch().await.unwrap();
+        let attempt = {
+            let launched = self.script.launched.lock().unwrap();
+            launched.as_ref().unwrap().iter().rev().find(|a| a.kind == kind).unwrap().clone()
+        };
+        self.finish(attempt.token.expose_secret(), kind, outcome).await;
+    }
+
+    async fn finish(&self, token: &str, kind: StageKind, outcome: Outcome) {
+        let proven = self.control.prove(token).await.unwrap();
+        let reason = (outcome == Outcome::Failure).then(|| format!("{kind} exited with 1"));
+        let artifact = (kind == StageKind::Build).then(|| "b".repeat(64));
+        let outputs = Outputs { artifact, artifact_size: Some(7), ..Outputs::default() };
+        let end = Finish { outcome, reason, error: None, lines: 0, outputs };
+        self.control.finish(&proven, end.clone()).await.unwrap();
+        self.control.finish(&proven, end).await.unwrap();
+    }
+
+    async fn status(&self, run: RunId, kind: StageKind) -> (Status, Option<String>, u32) {
+        let run = self.control.run(run).await.unwrap();
+        let stage = run.stage(kind).unwrap();
+        (stage.status, stage.reason.clone(), stage.attempt)
+    }
+
+    async fn hear(&self, letter: Letter) {
+        self.control.hear(&letter).await.unwrap();
+        self.control.hear(&letter).await.unwrap();
+    }
+
+    async fn execution(&self, run: RunId) -> entity::execution::Model {
+        executions::of(self.control.store().read(), &run.to_string()).await.unwrap().unwrap()
+    }
+
+    /// The event log without what differs by nature: ids and times.
+    async fn log(&self) -> Vec<(String, String)> {
+        let all = event::Entity::find().order_by_asc(event::Column::Seq);
+        let all = all.all(self.control.store().read()).await.unwrap();
+        all.into_iter()
+            .map(|event| {
+                let mut payload: Value = serde_json::from_str(&event.payload).unwrap();
+                if let Some(fields) = payload.as_object_mut() {
+                    fields.retain(|name, _| name != "deployment");
+                }
+                (event.kind, payload.to_string())
+            })
+            .collect()
+    }
+}
+
+const CHECKED: [StageKind; 5] = [
+    StageKind::Prepare,
+    StageKind::CodeQuality,
+    StageKind::UnitTest,
+    StageKind::Build,
+    StageKind::IntegrationTest,
+];
+
+#[tokio::test]
+async fn both_engines_write_the_same_log() {
+    use StageKind as K;
+    let ends: [Option<K>; 8] = [
+        None,
+        Some(K::Prepare),
+        Some(K::CodeQuality),
+        Some(K::UnitTest),
+        Some(K::Build),
+        Some(K::IntegrationTest),
+        Some(K::DeployStaging),
+        Some(K::DeployProduction),
+    ];
+    for fails in ends {
+        let mut logs = Vec::new();
+        for driven in [false, true] {
+            let story = Story::new(driven).await;
+            let run = story.run().await;
+            if driven {
+                assert_eq!(story.drive().await, ["start"]);
+                assert_eq!(story.control.dispatch().await.unwrap(), 0, "its stages are started elsewhere");
+            } else {
+                story.control.dispatch().await.unwrap();
+            }
+            let mut beside: Option<String> = None;
+            for kind in K::ALL {
+                if let (K::UnitTest, Some(token)) = (kind, beside.take()) {
+                    let outcome = if fails == Some(kind) { Outcome::Failure } else { Outcome::Success };
+                    story.finish(&token, kind, outcome).await;
+                    continue;
+                }
+                if story.status(run, kind).await.0.is_terminal() {
+                    continue;
+                }
+                if story.status(run, kind).await.0 == Status::AwaitingApproval {
+                    if driven {
+                        story.hear(Letter::Gate { run, token: "T".into() }).await;
+                        assert_eq!(story.drive().await, [""; 0], "nobody has approved");
+                    }
+                    story.control.approve(&Actor::system(), run, None).await.unwrap();
+                    if driven {
+                        assert_eq!(story.drive().await, ["answer T: Ok(())"]);
+                        assert_eq!(story.drive().await, [""; 0], "once");
+                    }
+                }
+                let outcome = if fails == Some(kind) { Outcome::Failure } else { Outcome::Success };
+                if driven && kind == K::CodeQuality {
+                    // Both checks are started at once.
+                    let token = story.begins(run, kind).await;
+                    beside = Some(story.begins(run, K::UnitTest).await);
+                    story.finish(&token, kind, outcome).await;
+                    continue;
+                }
+                match driven {
+                    true => story.task(run, kind, outcome).await,
+                    false => story.launched(kind, outcome).await,
+                }
+            }
+            if driven {
+                let how = fails.map_or(Ok(()), |_| Err("its execution failed".to_owned()));
+                story.hear(Letter::Ended { run, how }).await;
+                assert_eq!(story.execution(run).await.state, executions::OVER);
+            }
+            let mut log = story.log().await;
+            // The order in which the two checks begin and end beside each other is nobody's promise.
+            log.sort();
+            logs.push(log);
+        }
+        assert_eq!(logs[0], logs[1], "when {fails:?} fails");
+    }
+}
+
+#[tokio::test]
+async fn a_stage_is_given_to_the_task_it_was_meant_for_and_to_no_other() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    let prepare = story.claim(run, StageKind::Prepare, 0, "one");
+
+    for (forged, what) in [
+        (Claim { ticket: "x".into(), ..prepare.clone() }, "no ticket"),
+        (Claim { ticket: story.ticket(run, StageKind::Build), ..prepare.clone() }, "another stage's"),
+        (Claim { run: RunId::from_parts(9, 9), ..prepare.clone() }, "another run's"),
+    ] {
+        let answer = story.control.claim_stage(&forged).await;
+        assert!(matches!(answer, Err(Error::Refused(_))), "{what}: {answer:?}");
+    }
+    let early = story.control.claim_stage(&story.claim(run, StageKind::Build, 0, "early")).await.unwrap();
+    assert!(matches!(early, Claimed::Wait { .. }), "{early:?}");
+
+    let Claimed::Go { token: lost, attempt: 1, .. } = story.control.claim_stage(&prepare).await.unwrap()
+    else {
+        panic!("the first gets it")
+    };
+    let Claimed::Go { token, attempt: 1, .. } = story.control.claim_stage(&prepare).await.unwrap() else {
+        panic!("an answer that was lost is given again")
+    };
+    assert!(story.control.prove(&lost).await.is_err(), "the token that nobody heard is of no use");
+    let proven = story.control.prove(&token).await.unwrap();
+    let second = Claim { task: "two".into(), ..prepare.clone() };
+    assert!(matches!(story.control.claim_stage(&second).await, Err(Error::Conflict(_))));
+
+    // It got its job, and then its machine went away: the engine tries again, and the first is shut out.
+    story.control.job(&proven).await.unwrap();
+    assert!(matches!(story.control.claim_stage(&prepare).await, Err(Error::Conflict(_))), "its job is gone");
+    let again = Claim { round: 100, task: "three".into(), ..prepare.clone() };
+    let Claimed::Go { attempt: 2, token, .. } = story.control.claim_stage(&again).await.unwrap() else {
+        panic!("the next try gets the next attempt")
+    };
+    assert!(story.control.heartbeat(&proven, &Heartbeat {}).await.is_err());
+    assert!(matches!(story.control.claim_stage(&prepare).await, Err(Error::Conflict(_))), "it is late");
+    story.control.job(&story.control.prove(&token).await.unwrap()).await.unwrap();
+
+    // Lost once more is once too often, and the machine is told to go to its end.
+    let third = Claim { round: 200, task: "four".into(), ..prepare.clone() };
+    assert_eq!(story.control.claim_stage(&third).await.unwrap(), Claimed::Over { passed: false });
+    let (status, reason, _) = story.status(run, StageKind::Prepare).await;
+    assert_eq!(
+        (status, reason.as_deref()),
+        (Status::Failure, Some("runner lost: its task ended without a word"))
+    );
+    assert_eq!(story.control.run(run).await.unwrap().status, Status::Failure);
+}
+
+#[tokio::test]
+async fn what_never_starts_and_what_ends_without_a_word_gets_a_verdict() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    story.task(run, StageKind::Prepare, Outcome::Success).await;
+    let why = "its task could not be started: RESOURCE:MEMORY";
+    story.hear(Letter::Failed { run, stage: Some(StageKind::UnitTest), why: why.into() }).await;
+    assert_eq!(story.status(run, StageKind::UnitTest).await, (Status::Failure, Some(why.into()), 1));
+    story.task(run, StageKind::CodeQuality, Outcome::Success).await;
+    story.hear(Letter::Failed { run, stage: Some(StageKind::CodeQuality), why: "late".into() }).await;
+    assert_eq!(story.status(run, StageKind::CodeQuality).await.0, Status::Success, "it has its verdict");
+    let (status, reason, _) = story.status(run, StageKind::Build).await;
+    assert_eq!((status, reason.as_deref()), (Status::Skipped, Some("not run: Unit Test failed")));
+
+    // An execution that was stopped by hand while a stage is in progress.
+    let run = story.run().await;
+    story.drive().await;
+    let claim = story.claim(run, StageKind::Prepare, 0, "one");
+    let Claimed::Go { token, .. } = story.control.claim_stage(&claim).await.unwrap() else { panic!() };
+    story.hear(Letter::Ended { run, how: Err("its execution was stopped: by hand".into()) }).await;
+    let (status, reason, _) = story.status(run, StageKind::Prepare).await;
+    assert_eq!(status, Status::Failure);
+    assert_eq!(reason.as_deref(), Some("runner lost: its execution was stopped: by hand"));
+    let proven = story.control.prove(&token).await.unwrap();
+    assert!(
+        story.control.heartbeat(&proven, &Heartbeat {}).await.is_err(),
+        "whoever still works is shut out"
+    );
+    story.hear(Letter::Gate { run, token: "late".into() }).await;
+    assert_eq!(story.drive().await, [""; 0], "nothing is answered that is over");
+}
+
+#[tokio::test]
+async fn gates_are_answered_as_they_were_decided() {
+    for (decision, answer) in [
+        ("reject", "answer T: Err(\"rejected by seamless\")"),
+        ("expire", "answer T: Err(\"nobody approved within 10 d 0 h\")"),
+        ("cancel", "answer T: Err(\"cancelled by seamless\")"),
+    ] {
+        let story = Story::new(true).await;
+        let run = story.run().await;
+        story.drive().await;
+        for kind in CHECKED.into_iter().chain([StageKind::DeployStaging]) {
+            story.task(run, kind, Outcome::Success).await;
+        }
+        story.hear(Letter::Gate { run, token: "T".into() }).await;
+        assert_ne!(story.execution(run).await.gate_token.as_deref(), Some("T"), "it is kept sealed");
+        match decision {
+            "reject" => drop(story.control.reject(&Actor::system(), run, None).await.unwrap()),
+            "cancel" => drop(story.control.cancel(&Actor::system(), run).await.unwrap()),
+            _ => {
+                story.goes_by(10 * 24 * 3600 + 1);
+                story.control.reconcile().await.unwrap();
+            }
+        }
+        let asked = story.drive().await;
+        assert_eq!(asked, [answer], "{decision}");
+        let late = story.control.claim_stage(&story.claim(run, StageKind::DeployProduction, 0, "x")).await;
+        assert_eq!(late.unwrap(), Claimed::Over { passed: false });
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_is_stopped_wherever_it_stands() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.control.cancel(&Actor::system(), run).await.unwrap();
+    assert_eq!(story.drive().await, [""; 0], "what was never started needs no stop");
+    assert_eq!(story.execution(run).await.state, executions::OVER);
+
+    let run = story.run().await;
+    story.drive().await;
+    story.control.cancel(&Actor::system(), run).await.unwrap();
+    assert_eq!(story.drive().await, ["stop: Prepare: cancelled by seamless"], "its task has not begun");
+    assert_eq!(story.drive().await, [""; 0]);
+
+    // A runner that hears of it ends by itself; one that hears nothing is ended.
+    let run = story.run().await;
+    story.drive().await;
+    let claim = story.claim(run, StageKind::Prepare, 0, "one");
+    let Claimed::Go { token, .. } = story.control.claim_stage(&claim).await.unwrap() else { panic!() };
+    let proven = story.control.prove(&token).await.unwrap();
+    story.control.cancel(&Actor::system(), run).await.unwrap();
+    assert!(story.control.heartbeat(&proven, &Heartbeat {}).await.unwrap().cancel);
+    assert_eq!(story.drive().await, [""; 0], "it has a while to end by itself");
+    story.goes_by(31);
+    assert_eq!(story.drive().await, ["stop: cancelled by seamless"]);
+    let (status, reason, _) = story.status(run, StageKind::Prepare).await;
+    assert_eq!((status, reason.as_deref()), (Status::Cancelled, Some("cancelled by seamless")));
+    assert_eq!(story.control.run(run).await.unwrap().status, Status::Cancelled);
+}
+
+#[tokio::test]
+async fn an_engine_that_refuses_is_asked_again_and_the_run_says_why() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    *story.engine.refuses.lock().unwrap() = Some(EngineError::Throttled("AWS asks for patience".into()));
+    story.drive().await;
+    let trouble = story.execution(run).await.trouble.unwrap();
+    assert_eq!(trouble, "AWS asks for patience; it is tried again until it works");
+    assert_eq!(story.control.run(run).await.unwrap().reason, Some(trouble), "the run says so");
+    *story.engine.refuses.lock().unwrap() = None;
+    assert_eq!(story.drive().await, [""; 0], "not before its time");
+    story.goes_by(1);
+    assert_eq!(story.drive().await, ["start"]);
+    assert_eq!(story.control.run(run).await.unwrap().reason, None);
+    let told: Vec<_> = story.log().await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(told[told.len() - 2..], ["engine_trouble", "engine_back"]);
+
+    // What is not heard of for long is looked at, at most once a second in all; what is gone has an end.
+    for _ in 0..3 {
+        story.run().await;
+    }
+    assert_eq!(story.drive().await.len(), 3);
+    story.goes_by(121);
+    let (first, second) = (story.drive().await, story.drive().await);
+    assert_eq!((first.len(), second.len()), (1, 0), "{first:?} {second:?}");
+    *story.engine.standing.lock().unwrap() = Some(Standing::Unknown);
+    tokio::time::timeout(std::time::Duration::from_secs(20), async {
+        while story.control.run(run).await.unwrap().status != Status::Failure {
+            story.goes_by(121);
+            story.drive().await;
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let (status, reason, _) = story.status(run, StageKind::Prepare).await;
+    assert_eq!(status, Status::Failure);
+    assert!(reason.unwrap().starts_with("its execution is gone"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_dealt_with_is_set_aside_and_its_secrets_stay_hidden() {
+    let story = Story::new(true).await;
+    let message = |handle: &str, body: &str, letter| Message {
+        handle: handle.into(),
+        times: 1,
+        body: body.into(),
+        letter,
+    };
+    *story.engine.queue.lock().unwrap() = vec![
+        message("a", "gibberish", Err("it is no JSON".into())),
+        message("b", r#"{"kind":"gate","token":"hush"}"#, Err("it has no run".into())),
+        message("c", "other", Ok(Letter::Else)),
+        message("d", "foreign", Ok(Letter::Gate { run: RunId::from_parts(5, 5), token: "T".into() })),
+    ];
+    let heard = story.control.listen(story.engine.as_ref()).await.unwrap();
+    assert_eq!((heard.done, heard.aside), (2, 2));
+    assert_eq!(*story.engine.removed.lock().unwrap(), ["a", "b", "c", "d"]);
+    let aside: Vec<_> =
+        story.log().await.into_iter().filter(|(kind, _)| kind == "message_set_aside").collect();
+    assert!(aside[0].1.contains("gibberish") && aside[0].1.contains("it is no JSON"), "{aside:?}");
+    assert!(!aside[1].1.contains("hush"), "{aside:?}");
+}
