@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("app", &["control", "domain"]),
     ("frontend", &["app"]),
     ("bundle", &[]),
-    ("testkit", &["control", "domain", "entity", "lines", "local", "migration", "runner"]),
+    ("testkit", &["aws", "control", "domain", "entity", "lines", "local", "migration", "runner"]),
     ("server", &["app", "aws", "control", "domain", "github", "lines", "local", "redis", "runner"]),
 ];
 

@@ -154,7 +154,7 @@ impl Daemon {
 }
 
 /// Says that a test did nothing, and why; also into the file that `SEAMLESS_TEST_SKIPPED` names, for whoever counts.
-pub(crate) fn skipped(test: &str, why: &str) {
+pub fn skipped(test: &str, why: &str) {
     println!("skipped: {test} ({why})");
     if let Some(path) = env::var_os("SEAMLESS_TEST_SKIPPED") {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
