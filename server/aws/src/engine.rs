@@ -145,20 +145,15 @@ impl Executions for StepFunctions {
             }
             Err(e) => return Err(engine_error("the execution cannot be looked at", &e)),
         };
-        let why = || {
-            letter::why(
-                found.error.as_deref().unwrap_or_default(),
-                found.cause.as_deref().unwrap_or_default(),
-            )
-        };
+        let said = (found.error.as_deref().unwrap_or_default(), found.cause.as_deref().unwrap_or_default());
         Ok(match &found.status {
             ExecutionStatus::Running | ExecutionStatus::PendingRedrive => Standing::Running,
             ExecutionStatus::Succeeded => Standing::Ended(Ok(())),
-            ExecutionStatus::Aborted => Standing::Ended(Err(format!("its execution was stopped: {}", why()))),
+            ExecutionStatus::Aborted => Standing::Ended(Err(letter::stopped(said.0, said.1))),
             ExecutionStatus::TimedOut => {
                 Standing::Ended(Err("its execution did not end within its limit".into()))
             }
-            _ => Standing::Ended(Err(why())),
+            _ => Standing::Ended(Err(letter::why(said.0, said.1))),
         })
     }
 

@@ -84,9 +84,17 @@ fn event_letter(event: &Event) -> Letter {
     match text("status") {
         "SUCCEEDED" => Letter::Ended { run, how: Ok(()) },
         "FAILED" => Letter::Ended { run, how: Err(why()) },
-        "ABORTED" => Letter::Ended { run, how: Err(format!("its execution was stopped: {}", why())) },
+        "ABORTED" => Letter::Ended { run, how: Err(stopped(text("error"), text("cause"))) },
         "TIMED_OUT" => Letter::Ended { run, how: Err("its execution did not end within its limit".into()) },
         _ => Letter::Else,
+    }
+}
+
+/// Somebody stopped an execution, and may have said why.
+pub(crate) fn stopped(error: &str, cause: &str) -> String {
+    match (error, cause) {
+        ("", "") => "its execution was stopped in AWS".into(),
+        (error, cause) => format!("its execution was stopped in AWS: {}", why(error, cause)),
     }
 }
 
@@ -193,7 +201,7 @@ mod tests {
                "detail":{{"name":"{RUN}","status":"ABORTED","error":"by hand","cause":"tidying up"}}}}"#
         );
         let Letter::Ended { how: Err(why), .. } = read(&event).unwrap() else { unreachable!() };
-        assert_eq!(why, "its execution was stopped: tidying up (by hand)");
+        assert_eq!(why, "its execution was stopped in AWS: tidying up (by hand)");
         let other = event.replace(RUN, "nightly-report");
         assert!(matches!(read(&other).unwrap(), Letter::Else));
         for wrong in

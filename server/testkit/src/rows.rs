@@ -18,3 +18,13 @@ pub async fn change(url: &str, sql: &str) {
     database.execute_unprepared(sql).await.unwrap();
     database.close().await.unwrap();
 }
+
+/// What a database answers to a question for one text a row.
+pub async fn texts(url: &str, sql: &str) -> Vec<String> {
+    let database = Database::connect(url).await.unwrap();
+    let statement = Statement::from_string(database.get_database_backend(), sql);
+    let rows = database.query_all_raw(statement).await.unwrap();
+    let texts = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    database.close().await.unwrap();
+    texts
+}
