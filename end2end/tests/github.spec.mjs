@@ -98,6 +98,42 @@ step('all of them have a verdict and a reason', async () => {
     assert.ok(ping.length > 0 && ping.every((d) => /the hook works/.test(d.reason)));
 });
 
+step('forged in any way, none of them is taken, and nothing of it is stored', async () => {
+    const [before, key] = [(await all()).length, await server.command('hook-secret', 'hello')];
+    const forge = async (name, body, signature) => {
+        const headers = { 'content-type': 'application/json', 'x-github-event': name, 'x-github-delivery': 'forged', ...signature };
+        const { status } = await fetch(`${server.url}/hooks/github`, { method: 'POST', headers, body });
+        return status;
+    };
+    const signed = (key, body) => ({ 'x-hub-signature-256': `sha256=${createHmac('sha256', key).update(body).digest('hex')}` });
+    let count = 0;
+    for (const { name, examples: payloads } of examples) {
+        for (const payload of payloads) {
+            const body = JSON.stringify(payload);
+            const right = signed(secret, body);
+            const wrong = { 'x-hub-signature-256': right['x-hub-signature-256'].replace(/.$/, (last) => (last === '0' ? '1' : '0')) };
+            const changed = body.replace(/[a-z](?=[^a-z]*$)/, (letter) => (letter === 'a' ? 'b' : 'a'));
+            assert.notEqual(changed, body);
+            const answers = await Promise.all([
+                forge(name, body, {}),
+                forge(name, body, wrong),
+                forge(name, body, signed('the secret of another hook', body)),
+                forge(name, body.slice(0, -1), right),
+                forge(name, changed, right),
+            ]);
+            assert.deepEqual(answers, [401, 401, 401, 401, 401], name);
+            count += answers.length;
+        }
+    }
+    // The key of a service is for its own repository's deliveries.
+    const foreign = JSON.stringify({ repository: { full_name: 'acme/another' } });
+    assert.equal(await forge('push', foreign, signed(key, foreign)), 401);
+    assert.equal((await all()).length, before);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    const refused = [...metrics.matchAll(/^seamless_hooks_refused_total\{why="(?:forged|unsigned)"\} (\d+)$/gm)];
+    assert.equal(refused.reduce((sum, [, n]) => sum + Number(n), 0), count + 1);
+});
+
 step('the inbox shows them without JavaScript, and replays one', async () => {
     await person.logIn();
     await person.page.goto(`${server.url}/deliveries`);

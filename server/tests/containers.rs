@@ -12,7 +12,7 @@ use domain::{
 use futures::future::join_all;
 use runner::docker::labels;
 use serde_json::json;
-use testkit::{Options, OwnDaemon, Repository, Server, docker::Daemon, free_port, until};
+use testkit::{Options, OwnDaemon, Repository, Server, docker::Daemon, free_port, github::GitHub, until};
 
 const SEAMLESS: &str = env!("CARGO_BIN_EXE_seamless");
 const KINDS: [StageKind; 3] = [StageKind::Build, StageKind::IntegrationTest, StageKind::DeployProduction];
@@ -105,6 +105,52 @@ async fn of_the_daemon_in_a_build_and_in_a_test() {
     }
     nothing_is_left(&server, &daemon).await;
     forget(&server, &daemon, &cases).await;
+}
+
+#[tokio::test]
+async fn a_private_repository_of_tests_is_read_with_a_token_for_that_alone() {
+    let name = "a_private_repository_of_tests_is_read_with_a_token_for_that_alone";
+    let Some(daemon) = Daemon::find(name) else { return };
+    let github = GitHub::start().await;
+    let (orders, tests) = (github.repository("acme/orders"), github.repository("acme/tests"));
+    orders.change(&[("Dockerfile", &format!("FROM {}\n", daemon.served()))], "Start");
+    let file = format!(
+        "services:\n  orders: {{image: a}}\n  test: {{image: {}, command: [sh, -c, 'echo tested from afar']}}\n",
+        daemon.base()
+    );
+    tests.change(&[("compose.yaml", &file)], "Test all");
+    github.make_private("acme/orders");
+    github.make_private("acme/tests");
+    let (docker, environment) = (Some(daemon.host.clone()), github.app_environment());
+    let server = Server::start_with(SEAMLESS, Options { docker, environment, ..Options::default() }).await;
+    let settings = json!({
+        "name": "orders", "repository": "acme/orders", "branch": "main", "dockerfile": "Dockerfile", "staging": false,
+        "integration": { "repository": "acme/tests" }, "port": free_port(),
+        "environments": { "production": { "target": "docker" } },
+    });
+    let service = server.api.connect(&settings).await;
+    let run = server.api.start(&service).await;
+    // It waits for approval then; what is asked here is done.
+    let tested = |run: &Run| run.stage(StageKind::IntegrationTest).is_some_and(|s| s.status.is_terminal());
+    let run = server.api.run_until(run.id, "tested", tested).await;
+    let stage = run.stage(StageKind::IntegrationTest).unwrap();
+    assert_eq!(stage.status, Status::Success, "{stage:?}");
+    let log = server.api.get(&format!("/stages/{}/log.txt", stage.id)).await.text;
+    assert!(
+        log.contains("tested from afar") && log.contains("/acme/tests.git") && !log.contains("ghs_"),
+        "{log}"
+    );
+    let issued = github.state().issued.clone();
+    assert!(issued.iter().any(|(_, of)| of == &["acme/tests"]), "{issued:?}");
+    assert!(issued.iter().all(|(_, of)| of.len() == 1), "each for one repository alone: {issued:?}");
+    let found =
+        std::process::Command::new("grep").args(["-rla", "ghs_"]).arg(server.data()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    assert!(!server.log().contains("ghs_"));
+    server.api.post(&format!("/runs/{}/cancel", run.id), json!({})).await.is(202);
+    server.api.ended(run.id).await;
+    nothing_is_left(&server, &daemon).await;
+    server.api.delete(&format!("/services/{}", service.id)).await.is(204);
 }
 
 /// A service that is in the middle of one stage of its second version.

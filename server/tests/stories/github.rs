@@ -203,8 +203,71 @@ async fn every_event_has_a_verdict_and_a_reason() {
         (renamed.verdict.as_str(), why(&renamed)),
         ("accepted", "orders now follows acme/shop, which was acme/orders")
     );
-    let service: Service = api.get(&format!("/services/{}", story.service.id)).await.to(200);
-    assert_eq!(service.settings.repository, "acme/shop");
+    let follows = async || {
+        let service: Service = api.get(&format!("/services/{}", story.service.id)).await.to(200);
+        service.settings.repository
+    };
+    assert_eq!(follows().await, "acme/shop");
+    let moved = json!({
+        "action": "transferred", "repository": { "full_name": "umbrella/shop" },
+        "changes": { "owner": { "from": { "organization": { "login": "acme" } } } },
+    });
+    let moved = say("repository", moved).await;
+    assert_eq!(why(&moved), "orders now follows umbrella/shop, which was acme/shop");
+    assert_eq!(follows().await, "umbrella/shop");
+    let about = json!({ "full_name": "umbrella/shop" });
+    let members = say("member", json!({ "action": "removed", "repository": about })).await;
+    assert_eq!(members.verdict, "accepted", "{members:?}");
+    let deleted = say("repository", json!({ "action": "deleted", "repository": about })).await;
+    assert_eq!(
+        (deleted.verdict.as_str(), why(&deleted)),
+        ("accepted", "umbrella/shop was deleted; what is deployed of it stays as it is")
+    );
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_too_large_is_refused_and_nothing_of_it_is_stored() {
+    let story = Story::begin(Store::Sqlite, nothing()).await;
+    let api = &story.server.api;
+    let before = listed(api).await.len();
+    let mut payload = json!({ "repository": { "full_name": ORDERS }, "zen": "", "pad": "" });
+    payload["pad"] = "x".repeat(25 * 1024 * 1024).into();
+    let body = payload.to_string();
+    send(api, "large", "ping", &signature(&story.key, body.as_bytes()), body).await.problem(413);
+    assert_eq!(listed(api).await.len(), before);
+    payload["pad"] = "x".repeat(24 * 1024 * 1024).into();
+    assert_eq!(story.sent("less", "ping", &payload).await.verdict, "ignored");
+}
+
+#[tokio::test]
+async fn where_githubs_limit_is_reached_it_waits_says_so_and_goes_on() {
+    let story = Story::begin(Store::Sqlite, nothing()).await;
+    let (api, github) = (&story.server.api, &story.github);
+    hooked(github).await;
+    let sha = story.repository.commit(&[("services/orders/main", "2\n")], "Second");
+    github.state().left = Some(0);
+    let asked = || github.state().requests.len();
+    assert_eq!(github.push(ORDERS, &story.repository, "main").await, [202]);
+    let run = api.run_of(&story.service, &sha).await;
+    api.succeeded(run.id).await;
+    until("the limit to be noticed", async || {
+        let forge = api.get("/github").await.json();
+        (forge["requests_left"] == 0 && forge["untold"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    let person = Visitor::log_in(&story.server).await;
+    let page = person.reads("/settings").await;
+    assert!(page.contains("Requests left0"), "{page}");
+    // Each is allowed again two seconds after it was refused, as the stand-in says: asked then, and not before.
+    let (since, before) = (std::time::Instant::now(), asked());
+    until("another attempt", async || (asked() > before).then_some(())).await;
+    let (refused, seconds) = (asked() - before, since.elapsed().as_secs() as usize);
+    assert!(refused <= 2 + seconds, "{refused} in {seconds} s");
+    github.state().left = None;
+    seen(github, "the run's last status", |s| {
+        s.states(ORDERS, &sha, "seamless/orders").ends_with(&["success".into()]).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -428,6 +491,14 @@ async fn a_hook_that_was_deleted_is_noticed_and_mended() {
     let person = Visitor::log_in(&story.server).await;
     let page = format!("/services/{}", story.service.id);
     assert!(person.reads(&page).await.contains("The hook on GitHub was deleted"));
+    // Meanwhile branch heads are compared, and where none moved GitHub is asked at no cost.
+    seen(&story.github, "a head that has not moved", |s| {
+        let unmoved = |(_, path, status): &(String, String, u16)| {
+            path.ends_with("/git/ref/heads/main") && *status == 304
+        };
+        s.requests.iter().any(unmoved).then_some(())
+    })
+    .await;
     person.post(&page, "/fn/mend_hook", &[("service", &story.service.id.to_string())]).await;
     assert_eq!(api.get(&path).await.is(200)["state"], "right");
     assert!(!person.reads(&page).await.contains("The hook on GitHub"));
