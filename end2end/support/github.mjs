@@ -48,11 +48,12 @@ export async function emulate() {
     return { url, start, stop: () => child?.kill() };
 }
 
-/** Ours. Whoever comes is `login`, and is asked nothing; `members` are the organisations and teams that person belongs to. */
+/** Ours. Whoever comes is `login` (`comes(login)` makes it somebody else, who is in nothing), and is asked nothing; `members` are the organisations and teams that person belongs to. */
 export async function standIn(login, members = []) {
     const codes = new Map();
     const tokens = new Set();
     const refused = [];
+    const numbers = [login];
     const server = createServer(async (request, answer) => {
         const url = new URL(request.url, 'http://x');
         const json = (status, body) => answer.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
@@ -81,11 +82,15 @@ export async function standIn(login, members = []) {
             return json(200, { access_token: token, token_type: 'bearer', scope: asked.scope ?? '' });
         }
         if (!tokens.has(request.headers.authorization?.slice(7))) return json(401, { message: 'Bad credentials' });
-        if (url.pathname === '/user') return json(200, { id: 77, login, name: null });
+        if (url.pathname === '/user') return json(200, { id: numbers.indexOf(login) + 77, login, name: null });
         const at = url.pathname.match(/^\/orgs\/([^/]+)(?:\/teams\/([^/]+))?\/memberships\//);
-        if (at && members.includes(at.slice(1).filter(Boolean).join('/'))) return json(200, { state: 'active' });
+        if (at && login === numbers[0] && members.includes(at.slice(1).filter(Boolean).join('/'))) return json(200, { state: 'active' });
         json(404, { message: 'Not Found' });
     });
     await new Promise((done) => server.listen(0, '127.0.0.1', done));
-    return { url: `http://127.0.0.1:${server.address().port}`, codes, refused, revoke: () => tokens.clear(), stop: () => server.close() };
+    const comes = (another) => {
+        login = another;
+        numbers.push(another);
+    };
+    return { url: `http://127.0.0.1:${server.address().port}`, comes, codes, refused, revoke: () => tokens.clear(), stop: () => server.close() };
 }

@@ -143,6 +143,32 @@ step('a wrong state, an answer used twice, a foreign callback and a form of anot
     }
 });
 
+step('a token is made without JavaScript, shown once, works for its role, and is revoked', async () => {
+    await alice.goto('/settings');
+    const part = alice.page.locator('#tokens');
+    await part.getByLabel('What the token is for').fill('nightly report');
+    await part.getByRole('combobox', { name: 'Ends after' }).selectOption('7');
+    await part.getByRole('button', { name: 'Make a token' }).click();
+    await part.getByText('it is not shown again').waitFor();
+    assert.equal(alice.page.url(), `${server.url}/settings#tokens`);
+    const token = await part.locator('pre.whole').textContent();
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const call = (method, path, body) => fetch(`${server.url}/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    assert.equal((await call('GET', '/services')).status, 200);
+    assert.equal((await call('POST', '/pipelines', { name: 'Mine' })).status, 403);
+    await alice.look();
+    await alice.page.reload();
+    assert.equal(await part.locator('pre.whole').count(), 0);
+    await part.locator('li', { hasText: 'nightly report' }).getByText(/viewer/).waitFor();
+    await part.locator('li', { hasText: /used (now|\d+ s ago)/ }).waitFor();
+    await part.getByRole('button', { name: 'Revoke nightly report' }).click();
+    assert.equal(await part.locator('li', { hasText: 'nightly report' }).count(), 0);
+    assert.equal((await call('GET', '/services')).status, 401);
+    await bob.goto('/settings');
+    const roles = bob.page.locator('#tokens').getByRole('combobox', { name: 'It may act as' }).locator('option');
+    assert.deepEqual(await roles.allTextContents(), ['viewer'], 'nobody hands on what they have not');
+});
+
 step('pages cannot be framed, and run nothing that is not theirs', async () => {
     const { value } = await cookie(alice, 'seamless_session');
     for (const at of ['/login', '/settings', '/runs/nothing', '/logout', '/badge/x.svg', '/api/v1/runs', '/healthz', '/fn/nav']) {
@@ -222,6 +248,15 @@ step('a code is worth nothing without its verifier; a team lets its members in',
     assert.equal(answer.headers.get('location'), '/login?said=spent');
     assert.equal(ours.refused.length, 1);
     assert.match(ours.refused[0].code_verifier, /^[0-9a-f]{64}$/);
+
+    // On no list of this server's, though GitHub knows them well.
+    ours.comes('mallory');
+    const mallory = await open(teamed);
+    await logIn(mallory);
+    assert.equal(path(mallory), '/login');
+    assert.match(await said(mallory), /mallory may not in here\. Ask an owner to invite you by that name/);
+    assert.equal(await cookie(mallory, 'seamless_session'), undefined);
+    ours.comes('dana');
 
     ours.revoke();
     await teamed.kill();

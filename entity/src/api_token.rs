@@ -15,6 +15,8 @@ pub struct Model {
     pub token_hash: String,
     /// What it may do: a role's name.
     pub role: String,
+    /// Who made it; none for those of the command line, and of the machine's owner.
+    pub person_id: Option<String>,
     /// When it was made.
     pub created_at: i64,
     /// When it ends by itself.

@@ -11,6 +11,7 @@ mod m0006_nodes;
 mod m0007_people;
 mod m0008_drafts;
 mod m0009_executions;
+mod m0010_tokens;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_people::Migration),
             Box::new(m0008_drafts::Migration),
             Box::new(m0009_executions::Migration),
+            Box::new(m0010_tokens::Migration),
         ]
     }
 }

@@ -85,8 +85,7 @@ pub fn start(
         );
     }
     if control.has_sign_in() {
-        // Each: a server that starts looks at once, whoever looked before it fell.
-        workers.look("people", 300, Whose::Each, |c| async move { c.watch_people().await });
+        workers.look("people", 300, Whose::One(310), |c| async move { c.watch_people().await });
     }
     workers.look("ensure", 10, Whose::Folders(25), |c| async move { c.ensure_deployed().await });
     workers.look("sweep", 60, Whose::Folders(70), |c| async move { c.sweep().await });
@@ -134,6 +133,9 @@ pub fn start(
         Ok(())
     });
 }
+
+/// After so many seconds a server asks again whether work that another has is its own now: as long as a fallen one is believed to live.
+const AGAIN: u64 = 15;
 
 /// Whose work it is, where several servers share a database; leases in seconds.
 #[derive(Debug, Clone, Copy)]
@@ -217,9 +219,14 @@ impl Workers<'_> {
         let (control, shutdown) = (self.control.clone(), self.shutdown.clone());
         self.tracker.spawn(async move {
             loop {
+                let mut pause = every;
                 let looked = match whose.turn(&control, name).await {
                     Ok(true) => work(control.clone()).await,
-                    other => other.map(drop),
+                    other => {
+                        // Another's: whether it still lives is asked sooner than the work is due.
+                        pause = every.min(AGAIN);
+                        other.map(drop)
+                    }
                 };
                 if let Err(error) = looked {
                     tracing::error!(
@@ -232,7 +239,7 @@ impl Workers<'_> {
                 tokio::select! {
                     () = shutdown.cancelled() => break,
                     () = nudged(control.nudges().clone()) => {}
-                    () = tokio::time::sleep(Duration::from_secs(every)) => {}
+                    () = tokio::time::sleep(Duration::from_secs(pause)) => {}
                 }
             }
             tracing::debug!(worker = name, "worker ended");

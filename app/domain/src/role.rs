@@ -19,7 +19,7 @@ pub enum Role {
     Developer,
     /// And approve, reject, roll back, hold and resume deploys.
     Deployer,
-    /// And change settings, services, members, secrets, tokens and hooks.
+    /// And change settings, services, members, secrets and hooks.
     Owner,
 }
 
@@ -43,7 +43,7 @@ impl Role {
             Role::Viewer => "sees everything but secrets",
             Role::Developer => "starts, repeats and cancels runs",
             Role::Deployer => "approves, rejects, rolls back, holds and resumes deploys",
-            Role::Owner => "changes settings, services, members, secrets, tokens and hooks",
+            Role::Owner => "changes settings, services, members, secrets and hooks",
         }
     }
 }

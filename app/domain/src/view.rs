@@ -800,10 +800,16 @@ pub struct TokenView {
     pub id: TokenId,
     /// What it is for.
     pub name: String,
-    /// What it may do.
+    /// What it may do: no more than who made it may now.
     pub role: Role,
+    /// Who made it; the machine's owner, if absent.
+    pub by: Option<String>,
+    /// Whether it does nothing until who made it logs in again.
+    pub rests: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself; never, if absent.
+    pub expires_at: Option<Timestamp>,
     /// When it was last used, to the minute.
     pub used_at: Option<Timestamp>,
 }

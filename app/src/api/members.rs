@@ -1,10 +1,10 @@
-//! People, their roles, and API tokens; and what the login page says.
+//! People and their roles; and what the login page says.
 //!
-//! Refuses to hand out what proves anybody: tokens are shown by name.
+//! Refuses to tell of others than members to owners.
 
 use domain::{
-    Role, TokenId, UserId,
-    view::{Door, Member, TokenView},
+    Role, UserId,
+    view::{Door, Member},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,10 +17,8 @@ use super::server::{actor, control, dated, refuse};
 /// Who may what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
-    /// People.
+    /// Everybody who may log in.
     pub members: Vec<Member>,
-    /// Programs.
-    pub tokens: Vec<TokenView>,
     /// Whether people can log in with GitHub.
     pub github: bool,
 }
@@ -39,8 +37,7 @@ pub async fn people() -> Answer<Option<Dated<People>>> {
         return Ok(None);
     }
     let members = control.members(&actor).await.map_err(refuse)?;
-    let tokens = control.api_tokens(&actor).await.map_err(refuse)?;
-    Ok(Some(dated(People { members, tokens, github: control.has_sign_in() })))
+    Ok(Some(dated(People { members, github: control.has_sign_in() })))
 }
 
 /// Lets somebody in.
@@ -59,10 +56,4 @@ pub async fn set_role(id: UserId, role: Role) -> Answer<Member> {
 #[server(prefix = "/fn", endpoint = "remove_member")]
 pub async fn remove_member(id: UserId) -> Answer<()> {
     control()?.remove_member(&actor()?, id).await.map_err(refuse)
-}
-
-/// Lets a token do nothing any more.
-#[server(prefix = "/fn", endpoint = "revoke_token")]
-pub async fn revoke_token(id: TokenId) -> Answer<()> {
-    control()?.revoke_token(&actor()?, id).await.map_err(refuse)
 }

@@ -11,6 +11,7 @@ mod pipelines;
 mod runs;
 mod services;
 mod sessions;
+mod tokens;
 
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub use pipelines::*;
 pub use runs::*;
 pub use services::*;
 pub use sessions::*;
+pub use tokens::*;
 
 /// What a server function answers.
 pub type Answer<T> = Result<T, ApiError>;

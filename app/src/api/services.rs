@@ -20,10 +20,13 @@ use super::{
 /// The service page.
 #[server(name = ReadServicePage, prefix = "/fn", endpoint = "service_page")]
 pub async fn service_page(id: ServiceId) -> Answer<ServicePage> {
-    if control()?.is_draft(id).await {
+    let control = control()?;
+    if control.is_draft(id).await {
         leptos_axum::redirect(&format!("/services/new?draft={id}"));
+        // Told without a status of its own, which would take the place of the redirect's.
+        return Err(ApiError::new(404, "this service is still being connected"));
     }
-    control()?.service_page(id).await.map_err(refuse)
+    control.service_page(id).await.map_err(refuse)
 }
 
 /// A service with its settings.

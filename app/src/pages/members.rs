@@ -1,20 +1,17 @@
-//! Who may log in and what they may do, and which programs may: two parts of the settings page, for owners.
+//! Who may log in and what they may do: a part of the settings page, for owners.
 //!
 //! Refuses to decide who may change it; `control` does.
 
-use domain::{
-    Role,
-    view::{Member, TokenView},
-};
+use domain::{Role, view::Member};
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::refusal;
 use crate::{
-    api::{self, Dated, Invite, RemoveMember, RevokeToken, SetRole},
+    api::{self, Dated, Invite, RemoveMember, SetRole},
     components::{Clock, Failure, Loading, Refused, When},
 };
 
-/// Both parts; nothing for whoever is no owner.
+/// The part; nothing for whoever is no owner.
 #[component]
 pub fn Members() -> impl IntoView {
     let people = Resource::new(|| (), |()| api::people());
@@ -35,11 +32,10 @@ pub fn Members() -> impl IntoView {
 #[component]
 fn People(people: Dated<api::People>) -> impl IntoView {
     Clock::provide(people.now);
-    let api::People { members, tokens, github } = people.value;
+    let api::People { members, github } = people.value;
     let nobody = members.is_empty();
     let wrong = refusal::<Invite>();
-    let (unchanged, unrevoked) =
-        (refusal::<SetRole>().or_else(refusal::<RemoveMember>), refusal::<RevokeToken>());
+    let unchanged = refusal::<SetRole>().or_else(refusal::<RemoveMember>);
     let says = wrong.as_ref().and_then(|e| e.of("login"));
     let roles = Role::ALL.map(|role| view! { <div><dt>{role.as_str()}</dt><dd>{role.may()}</dd></div> });
     view! {
@@ -62,25 +58,20 @@ fn People(people: Dated<api::People>) -> impl IntoView {
                 </div>
                 <div class="field">
                     <label for="role">"Role"</label>
-                    {choice("role", Role::Developer)}
+                    {choice("role", &Role::ALL, Role::Developer)}
                 </div>
                 <button class="btn">"Invite"</button>
             </form>
-        </section>
-        <section class="card panel" id="tokens">
-            <h2>"API tokens"</h2>
-            <p class="sub">"For programs. In a shell on the server: "<code>"seamless token create --name NAME --role ROLE"</code></p>
-            <Refused error=unrevoked/>
-            <ul class="sessions">{tokens.into_iter().map(token).collect_view()}</ul>
         </section>
     }
     .into_any()
 }
 
-fn choice(id: &str, chosen: Role) -> impl IntoView + use<> {
-    let options = Role::ALL
-        .map(|role| view! { <option value=role.as_str() selected=role == chosen>{role.as_str()}</option> })
-        .into_iter()
+/// Roles to choose from.
+pub(super) fn choice(id: &str, roles: &[Role], chosen: Role) -> impl IntoView + use<> {
+    let options = roles
+        .iter()
+        .map(|&role| view! { <option value=role.as_str() selected=role == chosen>{role.as_str()}</option> })
         .collect_view();
     view! { <select id=id.to_owned() name="role">{options}</select> }
 }
@@ -111,32 +102,12 @@ fn row(member: Member) -> impl IntoView {
             <form method="post" action=SetRole::PATH class="row">
                 <input type="hidden" name="id" value=id.clone()/>
                 <label class="vh" for=select.clone()>{label}</label>
-                {choice(&select, member.role)}
+                {choice(&select, &Role::ALL, member.role)}
                 <button class="btn quiet">"Change"</button>
             </form>
             <form method="post" action=RemoveMember::PATH>
                 <input type="hidden" name="id" value=id/>
                 <button class="btn quiet danger" aria-label=remove>"Remove"</button>
-            </form>
-        </li>
-    }
-}
-
-fn token(token: TokenView) -> impl IntoView {
-    let used = match token.used_at {
-        Some(at) => view! { " · used "<When at/> }.into_any(),
-        None => " · never used".into_any(),
-    };
-    let revoke = format!("Revoke {}", token.name);
-    view! {
-        <li>
-            <span>
-                <b>{token.name}</b>" "<span class="ahead">{token.role.as_str()}</span>
-                <div class="dim small">"made "<When at=token.created_at/>{used}</div>
-            </span>
-            <form method="post" action=RevokeToken::PATH>
-                <input type="hidden" name="id" value=token.id.to_string()/>
-                <button class="btn quiet danger" aria-label=revoke>"Revoke"</button>
             </form>
         </li>
     }

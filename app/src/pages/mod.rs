@@ -15,6 +15,7 @@ mod runs;
 mod service;
 mod settings;
 mod strangers;
+mod tokens;
 
 pub use approvals::ApprovalsPage;
 pub use connect::ConnectPage;

@@ -6,7 +6,7 @@ use domain::view::{Containers, Daemon, Engine, Forge, SessionView};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 
-use super::{keeping::Keeping, members::Members, refusal};
+use super::{keeping::Keeping, members::Members, refusal, tokens::Tokens};
 use crate::{
     api::{self, Dated, RevokeSession, SetTheme},
     components::{Clock, Failure, Icon, Loading, Refused, Top, Until, When},
@@ -40,6 +40,7 @@ pub fn SettingsPage() -> impl IntoView {
                 </Suspense>
             </section>
             <Members/>
+            <Tokens/>
             <Keeping/>
             <section class="card panel">
                 <h2>"Engine"</h2>

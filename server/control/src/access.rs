@@ -1,10 +1,7 @@
-//! Who may in: one-time login links, browser sessions, API tokens. Of every secret only a hash is kept.
+//! Who may in: one-time login links and browser sessions; what programs have is `tokens`. Of every secret only a hash is kept.
 
-use domain::{
-    Role, SessionId, Timestamp, TokenId, UserId,
-    view::{SessionView, TokenView},
-};
-use entity::{api_token, person, session};
+use domain::{Role, SessionId, Timestamp, UserId, view::SessionView};
+use entity::{person, session};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
@@ -119,66 +116,6 @@ impl Control {
         };
         access::remove_session(self.store.write(), &row.id).await?;
         Ok(())
-    }
-
-    /// Makes an API token; it is shown this once.
-    pub async fn new_api_token(&self, actor: &Actor, name: &str, role: Role) -> Result<SecretString> {
-        actor.must(Role::Owner)?;
-        let name = name.trim();
-        if name.is_empty() || name.len() > 100 {
-            return Err(Error::field("name", "give 1 to 100 characters that say what the token is for"));
-        }
-        let token = SecretString::from(format!("seamless_{}", new_token()?.expose_secret()));
-        let row = api_token::Model {
-            id: self.new_id::<TokenId>()?.to_string(),
-            name: name.into(),
-            token_hash: token_hash(token.expose_secret()),
-            role: role.as_str().into(),
-            created_at: self.now().0,
-            expires_at: None,
-            used_at: None,
-        };
-        access::add_token(self.store.write(), row).await?;
-        Ok(token)
-    }
-
-    /// All API tokens.
-    pub async fn api_tokens(&self, actor: &Actor) -> Result<Vec<TokenView>> {
-        actor.must(Role::Owner)?;
-        let rows = access::tokens(self.store.read()).await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(TokenView {
-                    id: row.id.parse()?,
-                    name: row.name,
-                    role: row.role.parse()?,
-                    created_at: Timestamp(row.created_at),
-                    used_at: row.used_at.map(Timestamp),
-                })
-            })
-            .collect()
-    }
-
-    /// Lets a token do nothing any more.
-    pub async fn revoke_token(&self, actor: &Actor, id: TokenId) -> Result<()> {
-        actor.must(Role::Owner)?;
-        if access::remove_token(self.store.write(), &id.to_string()).await? {
-            Ok(())
-        } else {
-            Err(Error::not_found("token", id))
-        }
-    }
-
-    /// Who a bearer token speaks for.
-    pub async fn bearer(&self, token: &str) -> Result<Option<Actor>> {
-        let now = self.now();
-        let Some(row) = access::token(self.store.read(), &token_hash(token), now).await? else {
-            return Ok(None);
-        };
-        if row.used_at.is_none_or(|at| now.0 - at > 60_000) {
-            access::touch_token(self.store.write(), &row.id, now).await?;
-        }
-        Ok(Some(Actor { name: format!("token {}", row.name), role: row.role.parse()?, person: None }))
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Grant {
     pub expires_at: Option<Timestamp>,
     /// What it may do there, as the forge said: words with spaces between them.
     pub scopes: String,
+    /// Since when somebody is asking for another one.
+    pub renewing: Option<Timestamp>,
 }
 
 /// A grant's secrets as they are sealed.
@@ -30,6 +32,8 @@ struct Kept {
     refresh: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewing: Option<i64>,
 }
 
 /// What tokens of people are sealed for.
@@ -41,6 +45,7 @@ impl Grant {
             token: self.token.expose_secret().into(),
             refresh: self.refresh.as_ref().map(|r| r.expose_secret().into()),
             expires_at: self.expires_at.map(|at| at.0),
+            renewing: self.renewing.map(|at| at.0),
         };
         sealer.seal(PURPOSE, &serde_json::to_string(&kept)?)
     }
@@ -52,6 +57,7 @@ impl Grant {
             refresh: kept.refresh.map(Into::into),
             expires_at: kept.expires_at.map(Timestamp),
             scopes: scopes.into(),
+            renewing: kept.renewing.map(Timestamp),
         })
     }
 }

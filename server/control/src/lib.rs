@@ -36,6 +36,7 @@ pub mod seal;
 pub mod services;
 pub mod store;
 pub mod targets;
+pub mod tokens;
 mod variables;
 
 use std::{

@@ -5,8 +5,9 @@
 //!
 //! Refuses to lead anywhere but to this server's own pages afterwards.
 
-use domain::{Role, Timestamp, UserId, view::Door};
+use domain::{Role, Timestamp, view::Door};
 use entity::person;
+use sea_orm::ConnectionTrait;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -17,7 +18,7 @@ use crate::{
     forge::ForgeError,
     identity::{Identity, Somebody},
     seal::{new_token, token_hash},
-    store::{access, people},
+    store::{access, backend, people},
 };
 
 /// How long one may take at the forge, in milliseconds.
@@ -211,13 +212,22 @@ impl Control {
         let who = identity.whose(&grant.token).await?;
         let known = people::known(self.store.read(), who.id, &who.login).await?;
         let (role, came_by) = self.admit(&grant.token, &who, known.as_ref(), begun.code.as_deref()).await?;
+        // What an owner made of them while GitHub was asked stands, and of two logins at once the second finds the first.
+        let tx = self.store.begin().await?;
+        backend::lock(&tx, backend::Lock::People).await?;
+        let known = people::known(&tx, who.id, &who.login).await?;
+        let role = match &known {
+            Some(row) if begun.code.is_none() => row.role.parse().map_err(Error::from)?,
+            None if came_by == "invitation" => return Err(Denied::Stranger(who.login)),
+            _ => role,
+        };
         let now = self.now();
         let new = known.is_none();
         let mut row = match known {
             Some(row) => row,
             None => self.newcomer()?,
         };
-        self.free_name(&who, &row.id).await?;
+        free_name(&tx, &who, &row.id).await?;
         row.forge_id = Some(who.id);
         row.login_key = who.login.to_lowercase();
         (row.login, row.name) = (who.login, who.name);
@@ -226,27 +236,17 @@ impl Control {
         row.scopes = grant.scopes;
         (row.seen_at, row.checked_at) = (Some(now.0), Some(now.0));
         if new {
-            people::add(self.store.write(), row.clone()).await?;
+            people::add(&tx, row.clone()).await?;
         } else {
-            people::keep(self.store.write(), row.clone()).await?;
+            people::keep(&tx, row.clone()).await?;
         }
+        tx.commit().await.map_err(Error::from)?;
         if let Some(before) = before {
             access::remove_session_of(self.store.write(), &token_hash(before)).await?;
         }
         let (cookie, expires_at) = self.begin_session(Some(&row), agent).await?;
         tracing::info!(login = row.login, role = row.role, "logged in");
         Ok(Arrived { cookie, expires_at, next: begun.next })
-    }
-
-    /// A name that somebody gave up may be somebody else's now.
-    async fn free_name(&self, who: &Somebody, id: &str) -> Result<()> {
-        if let Some(mut other) = people::called(self.store.read(), &who.login).await?
-            && other.id != id
-        {
-            other.login_key = format!("{} {}", other.login_key, other.id);
-            people::keep(self.store.write(), other).await?;
-        }
-        Ok(())
     }
 
     /// As what somebody may in, and why.
@@ -297,29 +297,42 @@ impl Control {
     /// Asks the forge whether those who are logged in are still who they were, and still on the lists. Idempotent.
     pub async fn watch_people(&self) -> Result<()> {
         let Some(identity) = &self.ports.identity else { return Ok(()) };
-        for person in people::with_sessions(self.store.read(), self.now()).await? {
-            let id: UserId = person.id.parse()?;
-            let actor = crate::Actor { name: person.login.clone(), role: Role::Viewer, person: Some(id) };
-            let Some(token) = self.forge_token_of(&actor).await? else { continue };
-            match identity.whose(&token).await {
-                Err(ForgeError::Revoked) => self.token_revoked(id).await?,
-                // A token that speaks for somebody else is not theirs any more.
-                Ok(who) if Some(who.id) != person.forge_id => self.token_revoked(id).await?,
-                // Nobody is logged out because the forge is away.
-                Err(error) => tracing::debug!(%error, "a login could not be looked at"),
-                Ok(_) if person.came_by == "list" => match self.listed(&token, &person.login).await {
-                    Ok(None) => {
-                        tracing::info!(login = person.login, "is on no list any more");
-                        people::end_sessions(self.store.write(), &person.id).await?;
-                    }
-                    Ok(Some(_)) => {}
-                    Err(error) => tracing::debug!(%error, "a membership could not be looked at"),
-                },
-                Ok(_) => {}
+        for person in people::with_access(self.store.read(), self.now()).await? {
+            // What goes wrong with one of them is no reason not to look at the others.
+            if let Err(error) = self.watch(identity.as_ref(), &person).await {
+                tracing::debug!(login = person.login, %error, "a login could not be looked at");
             }
         }
         Ok(())
     }
+
+    async fn watch(&self, identity: &dyn Identity, person: &person::Model) -> Result<(), Denied> {
+        let Some((token, sealed)) = self.forge_login(&person.id).await? else { return Ok(()) };
+        let ended = match identity.whose(&token).await {
+            Err(ForgeError::Revoked) => true,
+            // Nobody is logged out because the forge is away.
+            Err(error) => return Err(error.into()),
+            // A token that speaks for somebody else is not theirs any more.
+            Ok(who) if Some(who.id) != person.forge_id => true,
+            Ok(_) => person.came_by == "list" && self.listed(&token, &person.login).await?.is_none(),
+        };
+        if ended {
+            tracing::info!(login = person.login, "may not in any more, or took the login back");
+            self.login_ended(&person.id, &sealed).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A name that somebody gave up may be somebody else's now.
+async fn free_name(db: &impl ConnectionTrait, who: &Somebody, id: &str) -> Result<()> {
+    if let Some(mut other) = people::called(db, &who.login).await?
+        && other.id != id
+    {
+        other.login_key = format!("{} {}", other.login_key, other.id);
+        people::keep(db, other).await?;
+    }
+    Ok(())
 }
 
 /// Who can act as an owner: somebody who was here.

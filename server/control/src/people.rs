@@ -18,6 +18,8 @@ use crate::{
 
 /// A token that ends within this is renewed, in milliseconds.
 const NEARLY_MS: i64 = 5 * 60_000;
+/// Who began to renew one and was not heard of for so long has fallen, in milliseconds.
+const RENEWED_WITHIN_MS: i64 = 60_000;
 
 impl Control {
     /// Everybody who may log in.
@@ -118,40 +120,58 @@ impl Control {
     /// renewed: they have to log in there.
     pub async fn forge_token_of(&self, actor: &Actor) -> Result<Option<SecretString>> {
         let Some(person) = actor.person else { return Ok(None) };
-        let Some(mut row) = people::get(self.store.read(), &person.to_string()).await? else {
-            return Ok(None);
+        Ok(self.forge_login(&person.to_string()).await?.map(|(token, _)| token))
+    }
+
+    /// A person's token, renewed where it is about to end, and how it is kept.
+    pub(crate) async fn forge_login(&self, id: &str) -> Result<Option<(SecretString, String)>> {
+        let Some(row) = people::get(self.store.read(), id).await? else { return Ok(None) };
+        let Some(sealed) = row.token else { return Ok(None) };
+        let mut grant = Grant::open(&self.sealer, &sealed, &row.scopes)?;
+        let now = self.now();
+        let left = grant.expires_at.map_or(i64::MAX, |at| at.0 - now.0);
+        let works = |grant: Grant, sealed: String| (left > 0).then_some((grant.token, sealed));
+        let (Some(identity), Some(refresh)) = (&self.ports.identity, grant.refresh.clone()) else {
+            return Ok(works(grant, sealed));
         };
-        let Some(sealed) = &row.token else { return Ok(None) };
-        let grant = Grant::open(&self.sealer, sealed, &row.scopes)?;
-        if grant.expires_at.is_none_or(|at| at.0 > self.now().0 + NEARLY_MS) {
-            return Ok(Some(grant.token));
+        if left > NEARLY_MS {
+            return Ok(works(grant, sealed));
         }
-        let (Some(identity), Some(refresh)) = (&self.ports.identity, &grant.refresh) else { return Ok(None) };
-        match identity.renew(refresh).await {
+        // What asks for another token is good once: of all requests and servers, whoever marks it uses it.
+        let busy = grant.renewing.is_some_and(|since| now.since(since) < RENEWED_WITHIN_MS);
+        grant.renewing = Some(now);
+        let marked = grant.seal(&self.sealer)?;
+        let db = self.store.write();
+        if busy || !people::swap_token(db, id, &sealed, Some(&marked)).await? {
+            return works(grant, sealed).map(Some).ok_or_else(|| {
+                Error::Unavailable("your login at GitHub is being renewed; try again in a moment".into())
+            });
+        }
+        match identity.renew(&refresh).await {
             Ok(new) => {
-                row.token = Some(new.seal(&self.sealer)?);
-                people::keep(self.store.write(), row).await?;
-                Ok(Some(new.token))
+                let renewed = new.seal(&self.sealer)?;
+                people::swap_token(db, id, &marked, Some(&renewed)).await?;
+                Ok(Some((new.token, renewed)))
             }
             Err(ForgeError::Revoked) => {
-                self.token_revoked(person).await?;
+                self.login_ended(id, &marked).await?;
                 Ok(None)
             }
-            Err(error) => Err(crate::Error::Unavailable(error.to_string())),
+            Err(error) => {
+                people::swap_token(db, id, &marked, Some(&sealed)).await?;
+                works(grant, sealed).map(Some).ok_or_else(|| Error::Unavailable(error.to_string()))
+            }
         }
     }
 
-    /// Somebody took back on the forge what Seamless acted with: it is forgotten here, and their sessions end.
-    pub async fn token_revoked(&self, person: UserId) -> Result<()> {
+    /// Somebody took back on the forge what Seamless acted with, or may not in any more: it is forgotten here, their sessions end, and
+    /// tokens they made rest until they log in again. Nothing, if they did so meanwhile.
+    pub(crate) async fn login_ended(&self, id: &str, sealed: &str) -> Result<()> {
         let tx = self.store.begin().await?;
-        if let Some(mut row) = people::get(&tx, &person.to_string()).await? {
-            row.token = None;
-            row.scopes = String::new();
-            people::keep(&tx, row).await?;
+        if people::swap_token(&tx, id, sealed, None).await? {
+            people::end_sessions(&tx, id).await?;
         }
-        people::end_sessions(&tx, &person.to_string()).await?;
-        tx.commit().await?;
-        Ok(())
+        Ok(tx.commit().await?)
     }
 }
 

@@ -142,6 +142,7 @@ fn granted(
         expires_at: answer.expires_in().map(|d| Timestamp((now_s() + d.as_secs().cast_signed()) * 1000)),
         // GitHub puts commas between them.
         scopes: scopes.unwrap_or_default().replace(',', " "),
+        renewing: None,
     })
 }
 

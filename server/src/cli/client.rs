@@ -125,7 +125,7 @@ async fn own_token(config: &Config) -> anyhow::Result<SecretString> {
     }
     let token = serve::control(config)
         .await?
-        .new_api_token(&control::Actor::named("admin"), "command line", domain::Role::Owner)
+        .new_api_token(&control::Actor::named("admin"), "command line", domain::Role::Owner, None)
         .await?;
     let mut file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;

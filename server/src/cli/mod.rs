@@ -195,6 +195,9 @@ enum Token {
         /// What it may do: viewer, developer, deployer or owner
         #[arg(long, default_value = "owner")]
         role: Role,
+        /// After how many days it ends; without, it does not end by itself
+        #[arg(long)]
+        days: Option<u32>,
     },
 }
 
@@ -260,10 +263,9 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             println!("Log in once, within 15 minutes: {}/login/{}", config.url, link.expose_secret());
             Ok(0)
         }
-        Command::Token { command: Token::Create { name, role } } => {
-            let config = Config::from_env()?;
-            let token =
-                serve::control(&config).await?.new_api_token(&Actor::named("admin"), &name, role).await?;
+        Command::Token { command: Token::Create { name, role, days } } => {
+            let control = serve::control(&Config::from_env()?).await?;
+            let token = control.new_api_token(&Actor::named("admin"), &name, role, days).await?;
             println!("API token {name:?}, shown this once: {}", token.expose_secret());
             Ok(0)
         }

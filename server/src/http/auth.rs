@@ -37,12 +37,14 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refusal> {
         let token = bearer(&parts.headers).ok_or_else(|| {
             Refusal::unauthorized(
-                "send `Authorization: Bearer TOKEN`; `seamless token create --name NAME` prints one",
+                "send `Authorization: Bearer TOKEN`; the settings page makes one, `seamless token create --name NAME` too",
             )
         })?;
         match app.control.bearer(token).await? {
             Some(actor) => Ok(Caller(actor)),
-            None => Err(Refusal::unauthorized("this token is unknown or has expired")),
+            None => Err(Refusal::unauthorized(
+                "this token is unknown or has expired, or who made it has to log in again",
+            )),
         }
     }
 }

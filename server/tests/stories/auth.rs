@@ -80,6 +80,34 @@ async fn a_login_link_works_once_and_a_session_can_be_ended() {
 }
 
 #[tokio::test]
+async fn what_has_ended_lets_nobody_in() {
+    let server = Server::start(SEAMLESS).await;
+    let database = sea_orm::Database::connect(server.database()).await.unwrap();
+    let ends = async |table: &str| {
+        let sql = format!("UPDATE {table} SET expires_at = 1");
+        sea_orm::ConnectionTrait::execute_unprepared(&database, &sql).await.unwrap();
+    };
+    let person = testkit::Visitor::log_in(&server).await;
+    let (_, token) = person.makes_token(&[("name", "x"), ("role", "viewer"), ("days", "1")]).await;
+    let program = Api::new(&server.api.base, &token);
+    program.get("/services").await.is(200);
+    let lasts = server.number("SELECT MIN(expires_at - created_at) FROM api_token").await;
+    assert_eq!(lasts, 24 * 3_600_000);
+    ends("api_token").await;
+    program.get("/services").await.problem(401);
+    assert!(person.reads("/settings").await.contains(" · ended"));
+    assert_eq!(server.number("SELECT expires_at - created_at FROM session").await, 30 * 24 * 3_600_000);
+    ends("session").await;
+    let sent = person.asks("GET", "/runs").await;
+    assert_eq!(sent.headers()["location"], "/login?said=over&next=%2Fruns");
+    let said = String::from_utf8(server.command(&["login"]).output().unwrap().stdout).unwrap();
+    let link = said.split_whitespace().find_map(|w| w.strip_prefix(&server.api.base)).unwrap();
+    ends("login_link").await;
+    let sent = person.asks("GET", link).await;
+    assert_eq!(sent.headers()["location"], "/login?said=link");
+}
+
+#[tokio::test]
 async fn a_runner_of_another_attempt_changes_nothing() {
     let server = Server::start(SEAMLESS).await;
     let api = &server.api;

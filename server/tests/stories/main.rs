@@ -16,9 +16,11 @@ mod live;
 mod logs;
 mod many;
 mod matrix;
+mod people;
 mod retention;
 mod rollback;
 mod runs;
+mod secrets;
 mod services;
 mod wizard;
 

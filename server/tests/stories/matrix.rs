@@ -24,7 +24,7 @@ use tower::ServiceExt;
 
 /// To whom a route answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule {
+pub(crate) enum Rule {
     /// Everybody: it says nothing that is a secret, or is the way in.
     Open,
     /// Nobody without a signature over the body.
@@ -47,7 +47,7 @@ use Rule::{Api, Form, Open, Page, Reader, Runner, Signed};
 const ID: &str = "01JGQ5Y3X8V4T6R2N9M7K1H0FA";
 
 /// Method, path, what is sent, and to whom it answers.
-const RULES: &[(&str, &str, &str, Rule)] = &[
+pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     // For whoever runs it, and the way in.
     ("GET", "/healthz", "", Open),
     ("GET", "/readyz", "", Open),
@@ -110,8 +110,11 @@ const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/service", "id=ID", Form(Viewer)),
     ("POST", "/fn/service_page", "id=ID", Form(Viewer)),
     ("POST", "/fn/sessions", "", Form(Viewer)),
+    ("POST", "/fn/tokens", "", Form(Viewer)),
     ("POST", "/fn/strangers", "", Form(Viewer)),
     // One's own.
+    ("POST", "/fn/make_token", "name=a&role=viewer&days=30", Form(Viewer)),
+    ("POST", "/fn/revoke_token", "id=ID", Form(Viewer)),
     ("POST", "/fn/revoke_session", "id=ID", Form(Viewer)),
     ("POST", "/fn/set_theme", "theme=dark", Form(Viewer)),
     // Runs.
@@ -138,7 +141,6 @@ const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/invite", "login=octocat&role=viewer", Form(Owner)),
     ("POST", "/fn/mend_hook", "service=ID", Form(Owner)),
     ("POST", "/fn/remove_member", "id=ID", Form(Owner)),
-    ("POST", "/fn/revoke_token", "id=ID", Form(Owner)),
     ("POST", "/fn/set_retention", "id=ID&log_days=1&log_megabytes=1&run_days=1", Form(Owner)),
     ("POST", "/fn/set_role", "id=ID&role=viewer", Form(Owner)),
     ("POST", "/fn/update_service", "id=ID&form[name]=a&form[repository]=/nowhere", Form(Owner)),
@@ -246,7 +248,7 @@ async fn everybody(control: &Control) -> Vec<Caller> {
         };
         session::Entity::insert(session::ActiveModel::from(row)).exec_without_returning(db).await.unwrap();
         let cookie = format!("seamless_session={role}");
-        let token = control.new_api_token(&Actor::named("admin"), role.as_str(), role).await.unwrap();
+        let token = control.new_api_token(&Actor::named("admin"), role.as_str(), role, None).await.unwrap();
         let bearer = format!("Bearer {}", token.expose_secret());
         for (name, browser, header) in [
             (format!("the browser of a {role}"), true, (header::COOKIE, cookie)),

@@ -77,6 +77,10 @@ async fn from_a_list_over_a_trial_to_a_service() {
     assert!(kept.contains("Left half-way") && kept.contains("not tried yet"), "{kept}");
     let id = draft.strip_prefix("/services/new?draft=").unwrap().to_owned();
     assert!(!person.page(&draft).await.contains("hunter2"));
+    // An address of it that was kept as if it were a service leads on to where it is connected.
+    let led = person.asks("GET", &format!("/services/{id}")).await;
+    assert!(led.status().is_redirection(), "{}", led.status());
+    assert_eq!(led.headers()["location"].to_str().unwrap(), draft);
     let again = [("form[secrets]", "API_KEY=******"), ("draft", id.as_str()), ("and_try", "yes")];
     assert_eq!(person.post(&draft, KEEP, &form("orders", "exit 3", &again)).await, draft);
     until("the trial to fail", async || {

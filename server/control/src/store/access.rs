@@ -109,6 +109,12 @@ pub async fn tokens<C: ConnectionTrait>(db: &C) -> Result<Vec<api_token::Model>>
     Ok(api_token::Entity::find().order_by_desc(api_token::Column::CreatedAt).all(db).await?)
 }
 
+/// Forgets API tokens that ended before a moment.
+pub async fn forget_tokens<C: ConnectionTrait>(db: &C, before: Timestamp) -> Result<()> {
+    api_token::Entity::delete_many().filter(api_token::Column::ExpiresAt.lt(before.0)).exec(db).await?;
+    Ok(())
+}
+
 /// Forgets an API token.
 pub async fn remove_token<C: ConnectionTrait>(db: &C, id: &str) -> Result<bool> {
     Ok(api_token::Entity::delete_by_id(id).exec(db).await?.rows_affected == 1)

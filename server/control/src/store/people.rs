@@ -1,10 +1,10 @@
 //! People who may log in.
 
 use domain::Timestamp;
-use entity::{person, session};
+use entity::{api_token, person, session};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    prelude::*,
+    prelude::*, sea_query::ExprTrait,
 };
 
 use crate::error::Result;
@@ -55,21 +55,39 @@ pub async fn seen<C: ConnectionTrait>(db: &C, id: &str, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// Forgets somebody, with their sessions.
+/// Writes down another login at the forge in the place of the one that was read; false where another is there by now.
+pub async fn swap_token<C: ConnectionTrait>(db: &C, id: &str, from: &str, to: Option<&str>) -> Result<bool> {
+    let swapped = person::Entity::update_many()
+        .col_expr(person::Column::Token, Expr::value(to))
+        .filter(person::Column::Id.eq(id))
+        .filter(person::Column::Token.eq(from))
+        .exec(db)
+        .await?;
+    Ok(swapped.rows_affected == 1)
+}
+
+/// Forgets somebody, with their sessions and tokens.
 pub async fn remove<C: ConnectionTrait>(db: &C, id: &str) -> Result<bool> {
     end_sessions(db, id).await?;
+    api_token::Entity::delete_many().filter(api_token::Column::PersonId.eq(id)).exec(db).await?;
     Ok(person::Entity::delete_by_id(id).exec(db).await?.rows_affected == 1)
 }
 
-/// Those who are logged in.
-pub async fn with_sessions<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<Vec<person::Model>> {
-    let open = session::Entity::find()
+/// Those who logged in at the forge and can do something here: in a browser or by a token.
+pub async fn with_access<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<Vec<person::Model>> {
+    let browsers = session::Entity::find()
         .select_only()
         .column(session::Column::PersonId)
         .filter(session::Column::ExpiresAt.gt(now.0))
         .filter(session::Column::PersonId.is_not_null())
         .into_query();
-    Ok(person::Entity::find().filter(person::Column::Id.in_subquery(open)).all(db).await?)
+    let tokens = api_token::Entity::find()
+        .select_only()
+        .column(api_token::Column::PersonId)
+        .filter(api_token::Column::PersonId.is_not_null())
+        .into_query();
+    let either = person::Column::Id.in_subquery(browsers).or(person::Column::Id.in_subquery(tokens));
+    Ok(person::Entity::find().filter(person::Column::Token.is_not_null()).filter(either).all(db).await?)
 }
 
 /// Ends somebody's sessions; how many there were.

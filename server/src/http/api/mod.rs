@@ -69,7 +69,7 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("`seamless token create --name NAME` prints one"))
+            .description(Some("The settings page makes one, and so does `seamless token create --name NAME`"))
             .build();
         document
             .components

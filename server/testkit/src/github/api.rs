@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::to_bytes,
     extract::{Path, Query, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, patch, post, put},
@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Shared, TOKEN, hooks,
+    Shared, TOKEN, hooks, oauth,
     state::{Hook, Repo},
 };
 
 pub(super) fn router(shared: Shared) -> Router<Shared> {
     Router::new()
+        .route("/user", get(oauth::whose))
         .route("/user/repos", get(owned))
         .route("/app/installations", get(installations))
         .route("/installation/repositories", get(installed))
@@ -49,7 +50,9 @@ async fn answered(State(shared): State<Shared>, request: Request, next: Next) ->
     let refused = {
         let mut state = shared.state();
         let is_app = path.contains("/app/") || path.ends_with("/installation");
+        let of_person = path.contains("/user") && state.granted.iter().any(|g| g.token == bearer);
         let may = bearer == TOKEN
+            || of_person
             || (is_app && bearer.split('.').count() == 3)
             || state.issued.iter().any(|(token, _)| *token == bearer);
         if state.failing.0 > 0 {
@@ -125,10 +128,10 @@ struct Numbered {
 
 impl Numbered {
     /// Of all repositories in the order of their names.
-    fn of(&self, shared: &Shared) -> Vec<Value> {
+    fn of(&self, shared: &Shared, private: bool) -> Vec<Value> {
         let most = self.per_page.unwrap_or(30).min(100);
         let state = shared.state();
-        let mut all: Vec<&Repo> = state.repositories.values().collect();
+        let mut all: Vec<&Repo> = state.repositories.values().filter(|r| private || !r.private).collect();
         all.sort_by(|a, b| a.full_name.cmp(&b.full_name));
         let some = all.into_iter().skip((self.page.unwrap_or(1) - 1) * most).take(most);
         some.map(|r| {
@@ -141,8 +144,9 @@ impl Numbered {
     }
 }
 
-async fn owned(State(shared): State<Shared>, Query(page): Query<Numbered>) -> Response {
-    Json(page.of(&shared)).into_response()
+async fn owned(State(shared): State<Shared>, Query(page): Query<Numbered>, headers: HeaderMap) -> Response {
+    let private = oauth::person(&shared, &headers).is_none_or(|granted| granted.scope.contains("repo"));
+    Json(page.of(&shared, private)).into_response()
 }
 
 async fn installations(State(_): State<Shared>) -> Response {
@@ -151,7 +155,7 @@ async fn installations(State(_): State<Shared>) -> Response {
 
 async fn installed(State(shared): State<Shared>, Query(page): Query<Numbered>) -> Response {
     let total = shared.state().repositories.len();
-    Json(json!({ "total_count": total, "repositories": page.of(&shared) })).into_response()
+    Json(json!({ "total_count": total, "repositories": page.of(&shared, true) })).into_response()
 }
 
 async fn installation(State(shared): State<Shared>, Path((owner, repo)): Path<(String, String)>) -> Response {

@@ -2,13 +2,15 @@
 //! with state that a test can look at and change.
 //!
 //! What it leaves unproven: that GitHub itself answers like this. It follows GitHub's API description, refuses what that description
-//! refuses where Seamless could get it wrong (unknown states, wrong tokens, a second hook for one address, a merge of another head),
+//! refuses where Seamless could get it wrong (unknown states, wrong tokens, a second hook for one address, a merge of another head, a code
+//! without its verifier, a refresh token used twice),
 //! and counts requests against a limit, but its limits are not GitHub's, its ids are small, and it renders nothing. The payloads it
 //! sends have the fields that decide and few others; GitHub's own examples are judged elsewhere.
 
 mod api;
 mod git;
 mod hooks;
+mod oauth;
 mod state;
 
 use std::{
@@ -22,10 +24,13 @@ use tempfile::TempDir;
 
 use crate::Repository;
 
-pub use state::{Delivery, Hook, State};
+pub use state::{Delivery, Granted, Hook, State};
 
 /// The token that may do everything.
 pub const TOKEN: &str = "ghp_standinTokenThatMayDoEverything0001";
+
+/// The secret of the app through which people log in.
+pub const APP_SECRET: &str = "standinSecretOfTheAppForLoggingIn";
 
 /// A running stand-in.
 pub struct GitHub {
@@ -61,6 +66,7 @@ impl GitHub {
         let shared = Shared { state: Arc::new(Mutex::new(state)), root: folder.path().to_owned(), http };
         let router = Router::new()
             .nest("/api/v3", api::router(shared.clone()))
+            .nest("/login/oauth", oauth::router())
             .route("/{owner}/{repository}/{*rest}", any(git::serve))
             .with_state(shared.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -83,6 +89,11 @@ impl GitHub {
         environment.push(("GITHUB_APP_ID", "4711".into()));
         environment.push(("GITHUB_APP_PRIVATE_KEY", include_str!("../../fixtures/github-app.pem").into()));
         environment
+    }
+
+    /// What is added to either for people to log in, through an OAuth app or a GitHub App, which the id tells.
+    pub fn sign_in(&self, id: &str) -> Vec<(&'static str, String)> {
+        vec![("GITHUB_CLIENT_ID", id.into()), ("GITHUB_CLIENT_SECRET", APP_SECRET.into())]
     }
 
     /// Its state, to look at and to change.

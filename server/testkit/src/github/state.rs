@@ -85,6 +85,21 @@ impl Repo {
     }
 }
 
+/// What a person let others act with.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Whose number.
+    pub id: i64,
+    /// Whose name.
+    pub login: String,
+    /// What it may, with blanks between.
+    pub scope: String,
+    /// The token.
+    pub token: String,
+    /// With what another is asked for.
+    pub refresh: Option<String>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct State {
@@ -102,6 +117,18 @@ pub struct State {
     pub left: Option<u64>,
     /// Usernames and passwords that Git was given.
     pub logins: Vec<(String, String)>,
+    /// Who comes to log in.
+    pub visitor: (i64, String),
+    /// For how many seconds people's tokens work; for ever when absent, as an OAuth app's do.
+    pub lasts: Option<u64>,
+    /// What people let others act with now.
+    pub granted: Vec<Granted>,
+    /// Codes that were not exchanged yet, with what was asked for.
+    pub codes: HashMap<String, HashMap<String, String>>,
+    /// How often a token was renewed.
+    pub renewed: usize,
+    /// How often a code or a renewal was refused.
+    pub refused: usize,
     /// The last number that was given out.
     pub last: u64,
 }
