@@ -43,6 +43,24 @@ pub struct Aws {
     folder: TempDir,
     child: Child,
     client: reqwest::Client,
+    _place: File,
+}
+
+/// So many at a time on one machine, whatever processes ask: more of them beside each other are so slow that limits pass which are none.
+const PLACES: u32 = 2;
+
+/// Waits for a place; it is given back when the file is closed, however that happens.
+async fn place() -> File {
+    loop {
+        for number in 0..PLACES {
+            let path = std::env::temp_dir().join(format!("seamless-test-aws-place-{number}"));
+            let file = File::options().create(true).append(true).open(path).unwrap();
+            if file.try_lock().is_ok() {
+                return file;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 impl Aws {
@@ -53,6 +71,7 @@ impl Aws {
             skipped(test, "no stand-in for AWS");
             return None;
         }
+        let place = place().await;
         let folder = tempfile::Builder::new().prefix("seamless-test-aws-").tempdir().unwrap();
         let port = free_port();
         let log = File::create(folder.path().join("log")).unwrap();
@@ -67,7 +86,7 @@ impl Aws {
             .spawn()
             .unwrap();
         let url = format!("http://127.0.0.1:{port}");
-        let mut aws = Self { url, folder, child, client: reqwest::Client::new() };
+        let mut aws = Self { url, folder, child, client: reqwest::Client::new(), _place: place };
         let begun = Instant::now();
         while aws.client.get(format!("{}/_localstack/health", aws.url)).send().await.is_err() {
             assert!(aws.child.try_wait().unwrap().is_none(), "it ended: {}", aws.log());
