@@ -253,6 +253,28 @@ async fn what_goes_wrong_there_is_told_here() {
         "{run:?}"
     );
 
+    // `seamless doctor` finds all of it, and says what is missing when something is.
+    let examined = |change: &[(&str, &str)]| {
+        let mut command = server.command(&["doctor"]);
+        let said = command.envs(change.iter().copied()).output().unwrap();
+        (said.status.code(), String::from_utf8(said.stdout).unwrap())
+    };
+    let (code, said) = examined(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    for line in [
+        "ok   credentials",
+        "ok   state machine",
+        "ok   states:StartExecution",
+        "ok   clock",
+        "hm   way of tasks",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let other = driven.installation.machine.replace(":wrong", ":nowhere");
+    let (code, said) = examined(&[("SEAMLESS_STATE_MACHINE", other.as_str())]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("bad  state machine") && said.contains("One thing is to be mended."), "{said}");
+
     // The host is taken back while the command runs: another task does it again.
     let (_, mut settings) = tiny(server, "spot");
     let go = server.scratch("go");

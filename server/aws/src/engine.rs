@@ -69,7 +69,7 @@ impl EngineSettings {
         None
     }
 
-    fn execution(&self, run: RunId) -> String {
+    pub(crate) fn execution(&self, run: RunId) -> String {
         let [partition, region, account, name] = self.parts().unwrap_or_default();
         format!("arn:{partition}:states:{region}:{account}:execution:{name}:{run}")
     }
@@ -78,9 +78,10 @@ impl EngineSettings {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct StepFunctions {
-    settings: EngineSettings,
-    states: aws_sdk_sfn::Client,
-    queue: aws_sdk_sqs::Client,
+    pub(crate) settings: EngineSettings,
+    pub(crate) states: aws_sdk_sfn::Client,
+    pub(crate) queue: aws_sdk_sqs::Client,
+    pub(crate) identity: aws_sdk_sts::Client,
 }
 
 impl StepFunctions {
@@ -93,7 +94,12 @@ impl StepFunctions {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
-        Self { settings, states: aws_sdk_sfn::Client::new(&config), queue: aws_sdk_sqs::Client::new(&config) }
+        Self {
+            settings,
+            states: aws_sdk_sfn::Client::new(&config),
+            queue: aws_sdk_sqs::Client::new(&config),
+            identity: aws_sdk_sts::Client::new(&config),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod client;
 mod database;
+mod doctor;
 mod hook;
 mod watch;
 
@@ -61,6 +62,8 @@ enum Command {
         #[arg(long)]
         replace: bool,
     },
+    /// Look whether everything is there that the settings ask for, and say what to mend
+    Doctor,
     /// Seal every secret with a new key; end every server first
     RotateKey,
     /// Print a new one-time login link
@@ -244,6 +247,7 @@ async fn run(command: Command) -> anyhow::Result<i32> {
         Command::Restore { file, replace, without_key, .. } => {
             database::restore(&Config::from_env()?, &file, replace, without_key).await
         }
+        Command::Doctor => doctor::doctor(&Config::from_env()?).await,
         Command::RotateKey => database::rotate_key(Config::from_env()?).await,
         Command::Move { to, replace } => database::move_to(&Config::from_env()?, &to, replace).await,
         Command::Adopt => {
