@@ -1,0 +1,61 @@
+//! How AWS talks to the server: one queue, what comes into it, and the topic.
+
+use serde_json::{Value, json};
+
+use super::{Resources, sub};
+
+/// Fourteen days, the longest that SQS keeps anything.
+const LONGEST: u32 = 1_209_600;
+
+pub(super) fn add(resources: &mut Resources) {
+    let mut add = |name: &str, kind: &str, properties: Value| {
+        resources.insert(name.into(), json!({ "Type": kind, "Properties": properties }));
+    };
+    let queue = |more: Value| {
+        let mut queue = json!({ "MessageRetentionPeriod": LONGEST, "SqsManagedSseEnabled": true });
+        more.as_object().into_iter().flatten().for_each(|(key, value)| queue[key] = value.clone());
+        queue
+    };
+    add("DeadLetters", "AWS::SQS::Queue", queue(json!({})));
+    let dead =
+        json!({ "deadLetterTargetArn": { "Fn::GetAtt": ["DeadLetters", "Arn"] }, "maxReceiveCount": 8 });
+    add("Queue", "AWS::SQS::Queue", queue(json!({ "RedrivePolicy": dead, "VisibilityTimeout": 60 })));
+    add("Topic", "AWS::SNS::Topic", json!({}));
+    for name in ["MachineLogs", "StageLogs"] {
+        // Step Functions wants this beginning, or its rights grow with every machine.
+        let group = sub(&format!("/aws/vendedlogs/seamless/${{AWS::StackName}}/{name}"));
+        add(name, "AWS::Logs::LogGroup", json!({ "LogGroupName": group, "RetentionInDays": 30 }));
+    }
+
+    let rule = |text: &str, pattern: Value| {
+        let target = json!({ "Id": "queue", "Arn": { "Fn::GetAtt": ["Queue", "Arn"] } });
+        json!({ "Description": text, "EventPattern": pattern, "Targets": [target] })
+    };
+    let executions = json!({
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": { "stateMachineArn": [{ "Ref": "Machine" }] },
+    });
+    add("ExecutionEvents", "AWS::Events::Rule", rule("What became of executions", executions));
+    let tasks = json!({
+        "source": ["aws.ecs"],
+        "detail-type": ["ECS Task State Change"],
+        "detail": { "clusterArn": [{ "Fn::GetAtt": ["Cluster", "Arn"] }], "lastStatus": ["RUNNING", "STOPPED"] },
+    });
+    add("TaskEvents", "AWS::Events::Rule", rule("Which tasks run, and why they stopped", tasks));
+    let rules =
+        json!([{ "Fn::GetAtt": ["ExecutionEvents", "Arn"] }, { "Fn::GetAtt": ["TaskEvents", "Arn"] }]);
+    let statement = json!({
+        "Effect": "Allow",
+        "Principal": { "Service": "events.amazonaws.com" },
+        "Action": "sqs:SendMessage",
+        "Resource": { "Fn::GetAtt": ["Queue", "Arn"] },
+        "Condition": { "ArnEquals": { "aws:SourceArn": rules } },
+    });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] });
+    add(
+        "QueuePolicy",
+        "AWS::SQS::QueuePolicy",
+        json!({ "Queues": [{ "Ref": "Queue" }], "PolicyDocument": policy }),
+    );
+}

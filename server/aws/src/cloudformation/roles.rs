@@ -1,0 +1,210 @@
+//! Who may do what: the machine, the hosts, the start of a task, each kind of stage, and the server. `docs/aws.md` lists the stages' rights.
+
+use domain::StageKind;
+use serde_json::{Value, json};
+
+use super::{Resources, sub};
+
+/// The logical id of a kind of stage's role.
+pub(super) fn of_stage(kind: StageKind) -> String {
+    format!("{kind:?}Role")
+}
+
+pub(super) fn add(resources: &mut Resources) {
+    let machine = role("states", &[], machine());
+    resources.insert("MachineRole".into(), machine);
+    let managed = |names: &[&str]| -> Vec<Value> {
+        names.iter().map(|name| sub(&format!("arn:${{AWS::Partition}}:iam::aws:policy/{name}"))).collect()
+    };
+    let host = managed(&["service-role/AmazonEC2ContainerServiceforEC2Role", "AmazonSSMManagedInstanceCore"]);
+    resources.insert("HostRole".into(), role("ec2", &host, vec![]));
+    let start = managed(&["service-role/AmazonECSTaskExecutionRolePolicy"]);
+    resources.insert("StartRole".into(), role("ecs-tasks", &start, vec![]));
+    for kind in StageKind::ALL {
+        resources.insert(of_stage(kind), role("ecs-tasks", &[], stage(kind)));
+    }
+    let policy = json!({ "Version": "2012-10-17", "Statement": server() });
+    let properties =
+        json!({ "Description": "What the Seamless server does in this account", "PolicyDocument": policy });
+    resources.insert(
+        "ServerPolicy".into(),
+        json!({ "Type": "AWS::IAM::ManagedPolicy", "Properties": properties }),
+    );
+}
+
+fn role(service: &str, managed: &[Value], statements: Vec<Value>) -> Value {
+    let mut trust = json!({
+        "Effect": "Allow",
+        "Principal": { "Service": format!("{service}.amazonaws.com") },
+        "Action": "sts:AssumeRole",
+    });
+    if service != "ec2" {
+        trust["Condition"] = json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
+    }
+    let mut properties =
+        json!({ "AssumeRolePolicyDocument": { "Version": "2012-10-17", "Statement": [trust] } });
+    if !managed.is_empty() {
+        properties["ManagedPolicyArns"] = json!(managed);
+    }
+    if !statements.is_empty() {
+        let document = json!({ "Version": "2012-10-17", "Statement": statements });
+        properties["Policies"] = json!([{ "PolicyName": "seamless", "PolicyDocument": document }]);
+    }
+    json!({ "Type": "AWS::IAM::Role", "Properties": properties })
+}
+
+fn allow(actions: &[&str], resource: Value) -> Value {
+    json!({ "Effect": "Allow", "Action": actions, "Resource": resource })
+}
+
+fn arn(of: &str) -> Value {
+    json!({ "Fn::GetAtt": [of, "Arn"] })
+}
+
+/// Roles may be handed to tasks and to nothing else.
+fn pass(roles: Value) -> Value {
+    let mut pass = allow(&["iam:PassRole"], roles);
+    pass["Condition"] = json!({ "StringEquals": { "iam:PassedToService": "ecs-tasks.amazonaws.com" } });
+    pass
+}
+
+fn machine() -> Vec<Value> {
+    let here = "${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}";
+    let mut run =
+        allow(&["ecs:RunTask"], sub(&format!("arn:{here}:task-definition/${{AWS::StackName}}-stage:*")));
+    run["Condition"] = json!({ "ArnEquals": { "ecs:cluster": arn("Cluster") } });
+    let passed: Vec<Value> =
+        StageKind::ALL.map(|kind| arn(&of_stage(kind))).into_iter().chain([arn("StartRole")]).collect();
+    // Step Functions hears of tasks through this rule of its own (https://docs.aws.amazon.com/step-functions/latest/dg/ecs-iam.html).
+    let rule = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/StepFunctionsGetEventsForECSTaskRule";
+    let logs = [
+        "logs:CreateLogDelivery",
+        "logs:GetLogDelivery",
+        "logs:UpdateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:DescribeResourcePolicies",
+        "logs:DescribeLogGroups",
+    ];
+    vec![
+        run,
+        allow(&["ecs:StopTask", "ecs:DescribeTasks"], sub(&format!("arn:{here}:task/${{Cluster}}/*"))),
+        pass(json!(passed)),
+        allow(&["events:PutTargets", "events:PutRule", "events:DescribeRule"], sub(rule)),
+        allow(&["sqs:SendMessage"], arn("Queue")),
+        allow(&["sns:Publish"], json!({ "Ref": "Topic" })),
+        // CloudWatch knows no narrower right for the delivery of logs.
+        allow(&logs, json!("*")),
+    ]
+}
+
+const PULL: [&str; 4] = [
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:DescribeImages",
+    "ecr:GetDownloadUrlForLayer",
+];
+const PUSH: [&str; 9] = [
+    "ecr:CompleteLayerUpload",
+    "ecr:CreateRepository",
+    "ecr:DescribeRepositories",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:PutImageScanningConfiguration",
+    "ecr:PutLifecyclePolicy",
+    "ecr:TagResource",
+    "ecr:UploadLayerPart",
+];
+
+/// What a stage's own work needs; that it talks to the server needs no right.
+fn stage(kind: StageKind) -> Vec<Value> {
+    let images =
+        || sub("arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${Repositories}*");
+    let login = || allow(&["ecr:GetAuthorizationToken"], json!("*"));
+    match kind {
+        StageKind::Prepare | StageKind::CodeQuality | StageKind::UnitTest => vec![],
+        StageKind::Build => vec![login(), allow(&[&PULL[..], &PUSH[..]].concat(), images())],
+        StageKind::IntegrationTest => vec![login(), allow(&PULL, images())],
+        StageKind::DeployStaging | StageKind::DeployProduction => {
+            let service = |what: &str| {
+                sub(&format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{what}/*"))
+            };
+            vec![
+                allow(&PULL, images()),
+                allow(
+                    &["ecs:CreateService", "ecs:DescribeServices", "ecs:UpdateService", "ecs:TagResource"],
+                    service("service"),
+                ),
+                allow(&["ecs:DescribeTasks"], service("task")),
+                // None of these can be narrowed to a resource.
+                allow(
+                    &[
+                        "cloudwatch:DescribeAlarms",
+                        "ecs:DescribeTaskDefinition",
+                        "ecs:ListServiceDeployments",
+                        "ecs:DescribeServiceDeployments",
+                        "ecs:ListTasks",
+                        "ecs:RegisterTaskDefinition",
+                    ],
+                    json!("*"),
+                ),
+                pass(sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")),
+            ]
+        }
+    }
+}
+
+/// What the server does: start, stop, answer and read executions, hear the queue, and look at what runs.
+fn server() -> Vec<Value> {
+    let executions =
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${Machine.Name}:*";
+    vec![
+        allow(
+            &[
+                "states:StartExecution",
+                "states:ListExecutions",
+                "states:DescribeStateMachine",
+                "states:UpdateStateMachine",
+                "states:SendTaskSuccess",
+                "states:SendTaskFailure",
+            ],
+            json!({ "Ref": "Machine" }),
+        ),
+        allow(
+            &[
+                "states:DescribeExecution",
+                "states:StopExecution",
+                "states:RedriveExecution",
+                "states:GetExecutionHistory",
+            ],
+            sub(executions),
+        ),
+        allow(
+            &[
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+                "sqs:SendMessage",
+            ],
+            json!([arn("Queue"), arn("DeadLetters")]),
+        ),
+        allow(&["sns:Publish", "sns:Subscribe", "sns:ListSubscriptionsByTopic"], json!({ "Ref": "Topic" })),
+        // Looking needs no narrower right: which clusters, services and images there are is picked from the whole account.
+        allow(
+            &[
+                "ecs:ListClusters",
+                "ecs:DescribeClusters",
+                "ecs:ListServices",
+                "ecs:DescribeServices",
+                "ecs:DescribeTaskDefinition",
+                "ecs:DescribeTasks",
+                "ecs:ListTasks",
+                "ecr:DescribeRepositories",
+                "ecr:DescribeImages",
+            ],
+            json!("*"),
+        ),
+    ]
+}
