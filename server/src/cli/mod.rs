@@ -2,6 +2,7 @@
 //! when it runs on this machine.
 
 pub mod client;
+mod cloud;
 mod database;
 mod doctor;
 mod hook;
@@ -159,6 +160,10 @@ enum Command {
     },
     /// Bring services here whose machine is gone for good, as after a restore on another machine
     Adopt,
+    /// Print the state machine that runs pipelines on AWS, as Amazon States Language
+    Asl(Box<cloud::AslArgs>),
+    /// Print the CloudFormation template of everything that pipelines need in an AWS account
+    Cloudformation,
     /// Tell the server of a push (called by a repository's post-receive hook)
     #[command(hide = true)]
     Hook {
@@ -261,6 +266,8 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             }
             Ok(0)
         }
+        Command::Asl(args) => cloud::asl(*args),
+        Command::Cloudformation => cloud::cloudformation(),
         Command::Login => {
             let config = Config::from_env()?;
             let link = serve::control(&config).await?.new_login_link().await?;
