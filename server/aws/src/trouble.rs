@@ -2,7 +2,7 @@
 
 use aws_sdk_sfn::{
     config::retry::RetryConfig,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
 };
 use control::engine::executions::EngineError;
 
@@ -61,8 +61,11 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let Some(answer) = error.as_service_error() else {
-        let why = DisplayErrorContext(error).to_string();
-        return EngineError::Away(away(what, &why));
+        let mut last: &dyn std::error::Error = error;
+        while let Some(source) = last.source() {
+            last = source;
+        }
+        return EngineError::Away(away(what, &last.to_string()));
     };
     let code = answer.code().unwrap_or_default();
     let said = answer.message().unwrap_or(code);
@@ -85,7 +88,7 @@ fn away(what: &str, why: &str) -> String {
             "{what}: no credentials of AWS were found; give this machine a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         );
     }
-    let why: String = why.split(':').next_back().unwrap_or(why).trim().chars().take(200).collect();
+    let why: String = why.trim().chars().take(200).collect();
     format!("{what}: AWS does not answer ({why})")
 }
 

@@ -183,7 +183,12 @@ impl Control {
             services::all_with_drafts(db).await?.into_iter().map(|s| (s.id.clone(), s)).collect();
         let mut facts = rows::StageFacts::default();
         if usual {
-            let (ready, _) = runs::queue(db).await?;
+            let (mut ready, _) = runs::queue(db).await?;
+            if self.ports.executions.is_some() {
+                // Those stand in nobody's line here.
+                let open = executions::open(db).await?;
+                ready.retain(|stage| open.iter().all(|execution| execution.run_id != stage.run_id));
+            }
             facts.queue = ready.into_iter().zip(1..).map(|(s, place)| (s.id, place)).collect();
         }
         let alone = found.len() == 1;

@@ -91,15 +91,15 @@ pub fn Head(title: String, refused: Option<ApiError>, means: Means) -> impl Into
     };
     // Of a run that goes on it is what keeps it from doing so.
     let reason = move || run.with(|r| r.reason.clone().filter(|_| r.status != Status::Success));
-    let elsewhere = first
-        .execution
-        .clone()
-        .map(|page| view! { <a class="link" href=page rel="external">"execution"</a> });
     let again = first.rerun_of.map(
         |id| view! { <span class="dim">"repeats "<a href=format!("/runs/{id}")>"an earlier run"</a></span> },
     );
+    let here = first.execution.is_none();
+    let elsewhere = first.execution.clone().map(|page| {
+        view! { <span class="dim">"runs on AWS: "<a href=page rel="external">"its execution"</a></span> }
+    });
     // Once it is over, it no longer says what will be used.
-    let uses = move || (!status.get().is_terminal()).then(|| view! { <Uses means=means.clone()/> });
+    let uses = move || (here && !status.get().is_terminal()).then(|| view! { <Uses means=means.clone()/> });
     view! {
         <header class="headline">
             <div>
