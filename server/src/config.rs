@@ -54,6 +54,9 @@ pub struct Config {
     /// `SEAMLESS_REGISTRY`, `SEAMLESS_REGISTRY_USERNAME`, `SEAMLESS_REGISTRY_PASSWORD`: where images are pushed, such as
     /// `registry.example.org/acme`. Default none: images stay with the Docker daemon.
     pub registry: Option<ImageRegistry>,
+    /// `AWS_REGION`: whether services on Amazon ECS are offered, with the SDK's own variables saying who asks. The region of an ECR
+    /// registry does as well.
+    pub aws: bool,
     /// `SEAMLESS_LOG_LINES` and `SEAMLESS_LOG_MIB`: what one stage may log before the middle is left out. Default 10000000 and 1024.
     /// `SEAMLESS_LOG_BEHIND`: whether a command whose lines are not stored in time is to `wait` (the default), or goes on and its lines
     /// `spool` to the disk.
@@ -146,6 +149,7 @@ impl Config {
             }
         });
         let registry = registry(&get, &mut problems);
+        let aws = get("AWS_REGION").or(get("AWS_DEFAULT_REGION")).is_some();
         let log = log_rules(&get, &mut problems);
         let github = github(&get, &mut problems);
         let allowed = allowed(&get, &mut problems);
@@ -193,6 +197,7 @@ impl Config {
             slots,
             engine,
             registry,
+            aws,
             log,
             github,
             site,

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use aws::account::Account;
 use control::{Control, Limits, Ports, Setup, nodes::Node, store::Store};
 use domain::{DeliveryId, protocol::ADDRESSES};
 use local::presence;
@@ -90,6 +91,12 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
         Some(settings) => Some(Arc::new(aws::StepFunctions::connect(settings.clone()).await) as _),
         None => None,
     };
+    let ecr = config.registry.as_ref().filter(|registry| registry.login.is_none());
+    let ecr = ecr.and_then(|registry| aws::ecr::Address::parse(&registry.address));
+    let region = ecr.as_ref().map(|ecr| ecr.region.clone());
+    // An account is only looked for where something says that there is one; nobody is asked before a page or a job needs it.
+    let cloud = (config.aws || ecr.is_some()).then(|| aws::ecs::EcsCloud::new(Account::usual(region)));
+    let images = ecr.map(|ecr| aws::ecr::Ecr::new(Account::in_region(ecr.region.clone()), ecr));
     Ok(Ports {
         executions,
         launcher: Arc::new(local::ProcessLauncher::of_this_program(&config.data, config.local_url())?),
@@ -98,6 +105,8 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
         forge,
         identity: identity(config)?,
         hot: hot.map(|redis| Arc::new(redis) as _),
+        images: images.map(|images| Arc::new(images) as _),
+        cloud: cloud.map(|cloud| Arc::new(cloud) as _),
     })
 }
 

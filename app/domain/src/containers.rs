@@ -22,15 +22,17 @@ pub enum TargetKind {
     Process,
     /// Containers of a Docker daemon, on this host or another.
     Docker,
+    /// A service of Amazon ECS.
+    Ecs,
 }
 
 impl TargetKind {
     /// All of them.
-    pub const ALL: [TargetKind; 2] = [TargetKind::Process, TargetKind::Docker];
+    pub const ALL: [TargetKind; 3] = [TargetKind::Process, TargetKind::Docker, TargetKind::Ecs];
 
     /// Whether it deploys images rather than bundles of files.
     pub fn takes_images(self) -> bool {
-        self == TargetKind::Docker
+        self != TargetKind::Process
     }
 
     /// The name on the wire.
@@ -38,6 +40,7 @@ impl TargetKind {
         match self {
             TargetKind::Process => "process",
             TargetKind::Docker => "docker",
+            TargetKind::Ecs => "ecs",
         }
     }
 }
@@ -174,6 +177,21 @@ pub struct ContainerSettings {
     pub restart: RestartPolicy,
 }
 
+/// The service on ECS that an environment is (target `ecs`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EcsService {
+    /// The cluster's name or ARN.
+    pub cluster: String,
+    /// The service's name in it.
+    pub service: String,
+    /// Which container of its tasks gets the image, where there are several; else the one with the service's name, or the only
+    /// one that is essential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
 impl ContainerSettings {
     /// What is wrong with the shape, each with its path below `field`.
     fn problems(&self, field: &str) -> Vec<FieldError> {
@@ -259,7 +277,36 @@ impl ServiceSettings {
         {
             say(
                 "dockerfile".into(),
-                "the target `docker` deploys images: name the Dockerfile that makes one",
+                "the targets `docker` and `ecs` deploy images: name the Dockerfile that makes one",
+            );
+        }
+        for environment in EnvironmentName::ALL {
+            let of = self.environments.of(environment);
+            let field = format!("environments.{environment}.ecs");
+            let used = environment == EnvironmentName::Production || self.staging;
+            match &of.ecs {
+                Some(place) => {
+                    let bad = |name: &str| name.is_empty() || name.contains(char::is_whitespace);
+                    if bad(&place.cluster) || bad(&place.service) {
+                        say(
+                            field,
+                            "name a cluster and a service of it as ECS lists them, such as `main/orders`",
+                        );
+                    }
+                }
+                None if used && self.target() == TargetKind::Ecs => {
+                    say(field, "pick the cluster and the service of ECS that this environment is");
+                }
+                None => {}
+            }
+        }
+        let [staging, production] = [&self.environments.staging.ecs, &self.environments.production.ecs];
+        if let (true, Some(one), Some(other)) = (self.staging, staging, production)
+            && (&one.cluster, &one.service) == (&other.cluster, &other.service)
+        {
+            say(
+                "environments.staging.ecs".into(),
+                "is production's service as well: each environment needs one of its own",
             );
         }
         let secret =

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    containers::{ContainerSettings, Toolchain},
+    containers::{ContainerSettings, EcsService, Toolchain},
     id::{DeploymentId, RunId, StageId},
     stage::{EnvironmentName, StageKind},
     time::Timestamp,
@@ -131,6 +131,9 @@ pub struct Registry {
     pub username: Option<String>,
     /// With what. Never in a log.
     pub password: Option<String>,
+    /// Why there is no login, where there should be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// The image in which commands run.
@@ -187,6 +190,12 @@ pub struct DeployWork {
     pub launch: Launch,
     /// `SEAMLESS_URL_<SERVICE>` of the neighbours in the same environment.
     pub neighbours: Vec<JobVariable>,
+    /// The service on ECS that becomes this version, where it is deployed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecs: Option<EcsService>,
+    /// For a rollback: the deployment that is gone back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<DeploymentId>,
 }
 
 /// What Git logs in with at one host. Short-lived where the host can do that.

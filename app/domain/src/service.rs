@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    containers::{ContainerSettings, ImageBuild, TargetKind, Toolchain},
+    containers::{ContainerSettings, EcsService, ImageBuild, TargetKind, Toolchain},
     problem::FieldError,
     stage::{EnvironmentName, StageKind},
 };
@@ -150,6 +150,9 @@ pub struct EnvironmentSettings {
     pub variables: BTreeMap<String, Variable>,
     /// How its containers are run (target `docker`).
     pub container: ContainerSettings,
+    /// The service that it is (target `ecs`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ecs: Option<EcsService>,
 }
 
 /// Both environments.

@@ -206,7 +206,7 @@ pub fn Choice(
     .into_any()
 }
 
-/// One of a few, in a list that opens.
+/// One of a few that are known beforehand, in a list that opens.
 #[component]
 pub fn Select(
     /// Its label.
@@ -228,11 +228,37 @@ pub fn Select(
     /// Where errors come from.
     wrong: Wrong,
 ) -> impl IntoView {
+    let options = options.into_iter().map(|(of, label)| (of.to_owned(), label.to_owned())).collect();
+    Pick(PickProps { label, name, path, value, options, hint, wrong })
+}
+
+/// One of those there are, in a list that opens.
+#[component]
+pub fn Pick(
+    /// Its label.
+    label: &'static str,
+    /// Its name in the form.
+    #[prop(into)]
+    name: String,
+    /// Its path in the settings, for errors.
+    #[prop(into)]
+    path: String,
+    /// What is chosen at first.
+    #[prop(into)]
+    value: String,
+    /// Value and label of each.
+    options: Vec<(String, String)>,
+    /// A word of help.
+    #[prop(into, optional)]
+    hint: String,
+    /// Where errors come from.
+    wrong: Wrong,
+) -> impl IntoView {
     let id = id_of(&name);
     let says = message(&wrong, &path);
     let options = options
         .into_iter()
-        .map(|(of, label)| view! { <option value=of selected=of == value>{label}</option> })
+        .map(|(of, label)| view! { <option value=of.clone() selected=of == value>{label}</option> })
         .collect_view();
     view! {
         <div class="field">

@@ -11,7 +11,7 @@ mod notice;
 mod seam;
 
 pub use clock::{Clock, Took, Until, When};
-pub use field::{Area, Check, Choice, Input, Select};
+pub use field::{Area, Check, Choice, Input, Pick, Select};
 pub use frame::{Crumbs, Frame, STRANGERS, Top};
 #[cfg(feature = "hydrate")]
 pub use frame::{NOTICES, WAITING};

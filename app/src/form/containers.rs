@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    containers::{ContainerSettings, ImageBuild, Resources, RestartPolicy, TargetKind, Toolchain},
+    containers::{
+        ContainerSettings, EcsService, ImageBuild, Resources, RestartPolicy, TargetKind, Toolchain,
+    },
     problem::FieldError,
-    service::{Integration, ServiceSettings, Variable},
+    service::{EnvironmentSettings, Integration, ServiceSettings, Variable},
     stage::EnvironmentName,
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ use super::{amounts, error, filled, text, tick, variables};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContainersForm {
-    /// `process` or `docker`; empty keeps what is stored.
+    /// `process`, `docker` or `ecs`; empty keeps what is stored.
     pub target: String,
     /// Path of the Dockerfile.
     pub dockerfile: String,
@@ -66,6 +68,10 @@ pub struct PlaceForm {
     pub host: String,
     /// Folder of certificates for it.
     pub certificates: String,
+    /// The service on ECS, as `cluster/service`; empty for none.
+    pub ecs: String,
+    /// The container of it that gets the image; empty where that is clear.
+    pub ecs_container: String,
 }
 
 fn resources(of: Resources) -> (String, String) {
@@ -100,7 +106,8 @@ fn limits(field: &str, memory: &str, cores: &str, problems: &mut Vec<FieldError>
 }
 
 impl PlaceForm {
-    fn of(settings: &ContainerSettings) -> Self {
+    fn of(of: &EnvironmentSettings) -> Self {
+        let (settings, ecs) = (&of.container, of.ecs.clone());
         let (memory, cores) = resources(settings.resources);
         Self {
             memory,
@@ -108,7 +115,18 @@ impl PlaceForm {
             restart: settings.restart.as_str().into(),
             host: text(&settings.host),
             certificates: text(&settings.certificates),
+            ecs: ecs.as_ref().map(|e| format!("{}/{}", e.cluster, e.service)).unwrap_or_default(),
+            ecs_container: ecs.and_then(|e| e.container).unwrap_or_default(),
         }
+    }
+
+    /// The service on ECS, where one is picked.
+    fn ecs(&self) -> Option<EcsService> {
+        let picked = Some(self.ecs.trim()).filter(|picked| !picked.is_empty())?;
+        // A cluster may be an ARN, with a slash of its own.
+        let (cluster, service) = picked.rsplit_once('/').unwrap_or(("", picked));
+        let container = filled(self.ecs_container.clone());
+        Some(EcsService { cluster: cluster.trim().into(), service: service.trim().into(), container })
     }
 
     fn read(self, field: &str, problems: &mut Vec<FieldError>) -> ContainerSettings {
@@ -151,8 +169,8 @@ impl ContainersForm {
             compose_file: text(&composed.compose_file),
             compose_service: text(&composed.service),
             compose_test: text(&composed.test_service),
-            staging: PlaceForm::of(&e.staging.container),
-            production: PlaceForm::of(&e.production.container),
+            staging: PlaceForm::of(&e.staging),
+            production: PlaceForm::of(&e.production),
         }
     }
 
@@ -168,7 +186,7 @@ impl ContainersForm {
             }
             None if asked.is_empty() => {}
             None => {
-                problems.push(error("environments.production.target", "choose `process` or `docker`"));
+                problems.push(error("environments.production.target", "choose `process`, `docker` or `ecs`"));
             }
         }
         settings.container_port = match self.port.trim() {
@@ -201,7 +219,9 @@ impl ContainersForm {
             [(EnvironmentName::Staging, self.staging), (EnvironmentName::Production, self.production)]
         {
             let field = format!("environments.{environment}.container");
-            settings.environments.of_mut(environment).container = place.read(&field, problems);
+            let of = settings.environments.of_mut(environment);
+            of.ecs = place.ecs();
+            of.container = place.read(&field, problems);
         }
     }
 }

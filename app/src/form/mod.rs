@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use domain::{
         EnvironmentName,
-        containers::{ContainerSettings, Resources, RestartPolicy, TargetKind},
+        containers::{ContainerSettings, EcsService, Resources, RestartPolicy, TargetKind},
         service::{Integration, SecretVariable, Variable},
     };
 
@@ -296,6 +296,11 @@ mod tests {
         for environment in EnvironmentName::ALL {
             s.environments.of_mut(environment).target = Some(TargetKind::Docker);
         }
+        s.environments.staging.ecs = Some(EcsService {
+            cluster: "arn:aws:ecs:eu-central-1:123456789012:cluster/main".into(),
+            service: "orders-staging".into(),
+            container: Some("web".into()),
+        });
         s.environments.production.container = ContainerSettings {
             host: Some("tcp://10.0.0.5:2376".into()),
             certificates: Some("/etc/seamless/docker".into()),

@@ -15,6 +15,7 @@ pub fn clause(means: &Means) -> String {
             parts.push(format!("in containers of Docker {version} at {host}"));
         }
         (Some(TargetKind::Docker), _) => parts.push("in containers".to_owned()),
+        (Some(TargetKind::Ecs), _) => parts.push("on Amazon ECS".to_owned()),
         (Some(TargetKind::Process), _) => parts.push("as processes of this machine".to_owned()),
         (None, _) if means.image.is_none() => parts.push("commands on this machine".to_owned()),
         (None, _) => {}

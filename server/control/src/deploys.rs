@@ -11,6 +11,7 @@ use futures::future::join_all;
 use crate::{
     Actor, Control,
     error::{Error, Result},
+    jobs::ecs_of,
     ports::PortError,
     runs::NewRun,
     store::{deployments, rows, services},
@@ -46,11 +47,16 @@ impl Control {
         };
         let (mut health, mut health_reason) = ("none".to_owned(), None);
         if let Some(live) = &live {
-            let found = match self.elsewhere(row).await? {
-                Some(host) => {
+            let on_ecs = ecs_of(&settings, environment).ok().flatten();
+            let found = match (on_ecs, self.elsewhere(row).await?) {
+                (Some(place), _) => match &self.ports.cloud {
+                    Some(cloud) => cloud.deployed(&place, &live.artifact).await,
+                    None => Err(PortError::new("this server knows no AWS account to ask")),
+                },
+                (None, Some(host)) => {
                     Err(PortError::new(format!("it runs on {host}; a server there knows how it is")))
                 }
-                None => self.ports.host.deployed(&row.name, environment).await,
+                (None, None) => self.ports.host.deployed(&row.name, environment).await,
             };
             match found {
                 Ok(found) if found.deployment.is_some_and(|d| d.to_string() != live.id) => {

@@ -5,7 +5,7 @@
 
 use domain::{
     EnvironmentName, StageKind, Status,
-    containers::ContainerSettings,
+    containers::{ContainerSettings, EcsService, TargetKind},
     plan::{LaunchPlan, Plan, Trigger},
     protocol::{
         ComposeWork, Container, DeployWork, GitLogin, ImageWork, Job, JobVariable, Launch, Registry,
@@ -28,6 +28,20 @@ use crate::{
 fn url_variable(name: &str, port: i32) -> JobVariable {
     let name = format!("SEAMLESS_URL_{}", name.to_ascii_uppercase().replace('-', "_"));
     JobVariable { name, value: format!("http://127.0.0.1:{port}"), secret: false }
+}
+
+/// The service on ECS that an environment is now, if it is one: what ran elsewhere once comes back to where it is deployed today.
+pub(crate) fn ecs_of(settings: &ServiceSettings, environment: EnvironmentName) -> Result<Option<EcsService>> {
+    let of = settings.environments.of(environment);
+    if of.target.unwrap_or_else(|| settings.target()) != TargetKind::Ecs {
+        return Ok(None);
+    }
+    let none = || {
+        Error::Conflict(format!(
+            "no service of ECS is picked for {environment}: do so in the service's settings"
+        ))
+    };
+    of.ecs.clone().ok_or_else(none).map(Some)
 }
 
 impl Control {
@@ -60,12 +74,15 @@ impl Control {
             }
             StageKind::Build => {
                 let image = plan.launch.as_ref().filter(|l| l.target.takes_images());
-                let image = image.map(|_| self.image_work(&settings, &service)).transpose()?;
+                let image = match image {
+                    Some(_) => Some(self.image_work(&settings, &service).await?),
+                    None => None,
+                };
                 Work::Build { command, bundle: plan.launch.is_some(), image }
             }
             StageKind::IntegrationTest => {
                 let environment = None;
-                let candidate = self.launch(&run, &service, plan.launch.as_ref(), environment)?;
+                let candidate = self.launch(&run, &service, plan.launch.as_ref(), environment).await?;
                 let neighbours = self.neighbours(&service).await?;
                 let composed = plan.launch.as_ref().is_some_and(|l| l.target.takes_images());
                 let compose = match settings.integration.as_ref().filter(|_| composed) {
@@ -76,7 +93,7 @@ impl Control {
             }
             StageKind::DeployStaging | StageKind::DeployProduction => {
                 let environment = kind.environment().unwrap_or(EnvironmentName::Production);
-                let launch = self.launch(&run, &service, plan.launch.as_ref(), Some(environment))?;
+                let launch = self.launch(&run, &service, plan.launch.as_ref(), Some(environment)).await?;
                 let deployment = row
                     .deployment_id
                     .as_deref()
@@ -92,7 +109,9 @@ impl Control {
                     })
                     .collect();
                 let port = if production { service.production_port } else { service.staging_port } as u16;
-                Work::Deploy(DeployWork { deployment, environment, port, launch, neighbours })
+                let back_to = run.rollback_to.as_deref().map(str::parse).transpose()?;
+                let ecs = ecs_of(&settings, environment)?;
+                Work::Deploy(DeployWork { deployment, environment, port, launch, neighbours, ecs, back_to })
             }
         };
         // From here on the runner may have begun: what never got its job has done nothing and may be replaced freely.
@@ -141,7 +160,7 @@ impl Control {
         }
     }
 
-    fn launch(
+    async fn launch(
         &self,
         run: &run::Model,
         service: &service::Model,
@@ -151,11 +170,11 @@ impl Control {
         let artifact =
             run.artifact.clone().ok_or_else(|| Error::Conflict("this run has no artifact".into()))?;
         let plan = plan.cloned().ok_or_else(|| Error::Conflict("this run has no start command".into()))?;
-        self.launch_of(service, artifact, run.commit_sha.clone(), plan, environment)
+        self.launch_of(service, artifact, run.commit_sha.clone(), plan, environment).await
     }
 
     /// How an artifact of a service is started: as it was planned then, with the variables and limits of today.
-    fn launch_of(
+    async fn launch_of(
         &self,
         service: &service::Model,
         artifact: String,
@@ -164,6 +183,10 @@ impl Control {
         environment: Option<EnvironmentName>,
     ) -> Result<Launch> {
         let settings = rows::settings(service)?;
+        let registry = match plan.target.takes_images() {
+            true => self.registry(&service.name, false).await,
+            false => None,
+        };
         let container = plan.target.takes_images().then(|| Container {
             port: plan.container_port,
             // A candidate under test takes no more than it will in production, but nowhere else than here.
@@ -174,7 +197,7 @@ impl Control {
                     ..ContainerSettings::default()
                 },
             },
-            registry: self.registry(),
+            registry,
         });
         Ok(Launch {
             service: service.name.clone(),
@@ -189,16 +212,26 @@ impl Control {
         })
     }
 
-    /// Where images are kept, as runners are told.
-    pub(crate) fn registry(&self) -> Option<Registry> {
-        self.setup.registry.as_ref().map(|registry| Registry {
+    /// Where images of a service are kept, as runners are told. Where logins hold for a while, this is a new one.
+    pub(crate) async fn registry(&self, service: &str, push: bool) -> Option<Registry> {
+        let registry = self.setup.registry.as_ref()?;
+        let (login, refused) = match (&registry.login, &self.ports.images) {
+            (Some(login), _) => (Some(login.clone()), None),
+            (None, Some(images)) => match images.login(service, push).await {
+                Ok(login) => (Some(login), None),
+                Err(error) => (None, Some(error.to_string())),
+            },
+            (None, None) => (None, None),
+        };
+        Some(Registry {
             address: registry.address.clone(),
-            username: registry.login.as_ref().map(|(name, _)| name.clone()),
-            password: registry.login.as_ref().map(|(_, password)| password.expose_secret().to_owned()),
+            username: login.as_ref().map(|(name, _)| name.clone()),
+            password: login.as_ref().map(|(_, password)| password.expose_secret().to_owned()),
+            refused,
         })
     }
 
-    fn image_work(&self, settings: &ServiceSettings, service: &service::Model) -> Result<ImageWork> {
+    async fn image_work(&self, settings: &ServiceSettings, service: &service::Model) -> Result<ImageWork> {
         Ok(ImageWork {
             dockerfile: settings
                 .dockerfile
@@ -207,7 +240,7 @@ impl Control {
             arguments: settings.build.arguments.clone(),
             secrets: settings.build.secrets.clone(),
             source: service.repository.clone(),
-            registry: self.registry(),
+            registry: self.registry(&service.name, true).await,
         })
     }
 
@@ -249,7 +282,8 @@ impl Control {
             let Some(live) = live else { continue };
             let environment: EnvironmentName = live.environment.parse()?;
             let plan: LaunchPlan = serde_json::from_str(&live.launch)?;
-            found.push(self.launch_of(&other, live.artifact, live.commit_sha, plan, Some(environment))?);
+            found
+                .push(self.launch_of(&other, live.artifact, live.commit_sha, plan, Some(environment)).await?);
         }
         Ok(found)
     }

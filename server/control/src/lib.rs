@@ -131,6 +131,10 @@ pub struct Ports {
     pub identity: Option<Arc<dyn identity::Identity>>,
     /// Keeps the newest rows of logs for many readers, and carries news to other servers; absent where there is no Redis.
     pub hot: Option<Arc<dyn Hot>>,
+    /// The registry, where it gives logins for a while (ECR); absent where its login is a setting or nobody logs in.
+    pub images: Option<Arc<dyn ports::Images>>,
+    /// Where services run that are not on hosts of ours (ECS); absent where no account is set.
+    pub cloud: Option<Arc<dyn ports::Cloud>>,
 }
 
 /// What the binary was told, as far as use cases need it.
@@ -188,6 +192,7 @@ pub struct Inner {
     pub(crate) ahead: Mutex<std::collections::HashMap<(String, String, String), u32>>,
     /// Whether the daemon answers, as it was a moment ago.
     pub(crate) daemon: targets::Brief<domain::view::Daemon>,
+    pub(crate) cloud: targets::Brief<std::result::Result<Vec<domain::view::CloudService>, String>>,
     /// Deliveries on their way into the database.
     pub(crate) arrivals: inbox::Arrivals,
     /// Whether a delivery was refused and is to be asked for.
@@ -245,6 +250,7 @@ impl Control {
             launching: Mutex::default(),
             ahead: Mutex::default(),
             daemon: targets::Brief::default(),
+            cloud: targets::Brief::default(),
             arrivals: inbox::Arrivals::default(),
             owed: Default::default(),
             keys: inbox::Keys::default(),

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use domain::{
-    DeploymentId, EnvironmentName, RunId, StageId, StageKind, containers::ContainerSettings,
-    protocol::Registry, view::Commit,
+    DeploymentId, EnvironmentName, RunId, StageId, StageKind,
+    containers::{ContainerSettings, EcsService},
+    protocol::Registry,
+    view::{CloudService, Commit},
 };
 use secrecy::SecretString;
 
@@ -188,6 +190,54 @@ pub enum Found {
     Unknown(String),
     /// The daemon that would run it does not answer, and why.
     NoDaemon(String),
+}
+
+/// A registry whose logins hold for a while, and whose repositories have to be made.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// Who logs in, and with what, for the images of a service. Where they are to be pushed, their repository is made unless it is
+    /// there.
+    async fn login(&self, service: &str, push: bool) -> Result<(String, SecretString), PortError>;
+    /// Whether these images are there, in their order.
+    async fn found(&self, wanted: &[String]) -> Vec<Found>;
+}
+
+/// A service that is to be made in a cloud.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewCloudService {
+    /// Where, and how it is called.
+    pub place: EcsService,
+    /// What it runs at first; nothing runs until the first deployment when absent.
+    pub image: Option<String>,
+    /// Where it listens.
+    pub port: Option<u16>,
+    /// CPU units of a task: 1024 are a core.
+    pub cpu: u32,
+    /// MiB of a task.
+    pub memory: u32,
+    /// How many tasks.
+    pub tasks: u32,
+    /// A service of the same cluster whose subnets, security groups, roles and launch type are taken where they are not said.
+    pub like: Option<String>,
+    /// Subnets.
+    pub subnets: Vec<String>,
+    /// Security groups.
+    pub security_groups: Vec<String>,
+    /// ARN of the load balancer's target group.
+    pub target_group: Option<String>,
+    /// Its name in Service Connect.
+    pub connect_name: Option<String>,
+}
+
+/// Services that run in a cloud: picked from what is there, looked at, made.
+#[async_trait]
+pub trait Cloud: Send + Sync {
+    /// What there is, with what it runs now.
+    async fn services(&self) -> Result<Vec<CloudService>, PortError>;
+    /// What really runs, held against the artifact that should.
+    async fn deployed(&self, place: &EcsService, artifact: &str) -> Result<Deployed, PortError>;
+    /// Makes a service.
+    async fn create(&self, wanted: &NewCloudService) -> Result<(), PortError>;
 }
 
 /// What the clean-up leaves alone, and where else it looks.

@@ -5,7 +5,7 @@
 
 use domain::{
     EnvironmentName,
-    containers::{ArtifactKind, ContainerSettings},
+    containers::{ArtifactKind, ContainerSettings, TargetKind},
     service::ServiceSettings,
 };
 use entity::{deployment, service};
@@ -45,9 +45,16 @@ impl From<Found> for Ready {
 impl Control {
     /// Whether an artifact is gone for certain, as the server's own daemon finds it.
     pub(crate) async fn is_gone(&self, artifact: &str) -> bool {
-        let (wanted, registry) = ([artifact.to_owned()], self.registry());
-        let found =
-            self.ports.host.artifacts(&wanted, &ContainerSettings::default(), registry.as_ref()).await;
+        let wanted = [artifact.to_owned()];
+        let found = match &self.ports.images {
+            // Built here and then perhaps pruned: the registry has it.
+            Some(images) if artifact.contains('@') => images.found(&wanted).await,
+            _ => {
+                let registry = self.registry("", false).await;
+                let here = ContainerSettings::default();
+                self.ports.host.artifacts(&wanted, &here, registry.as_ref()).await
+            }
+        };
         matches!(found[..], [Found::Gone(_)])
     }
 
@@ -79,12 +86,21 @@ impl Control {
             }
             let wanted: Vec<String> =
                 asked.iter().map(|&index| deployments[index].artifact.clone()).collect();
-            let (daemon, registry) = (&settings.environments.of(environment).container, self.registry());
+            let (of, images) = (settings.environments.of(environment), self.ports.images.as_ref());
+            let on_ecs = of.target.unwrap_or_else(|| settings.target()) == TargetKind::Ecs;
             let found = match &elsewhere {
+                // ECS fetches it from the registry, wherever this server is.
+                _ if on_ecs => match images {
+                    Some(images) => images.found(&wanted).await,
+                    None => vec![Found::Unknown("its registry cannot be asked".into()); wanted.len()],
+                },
                 Some(host) => {
                     vec![Found::Unknown(format!("it is on {host}; a server there knows")); wanted.len()]
                 }
-                None => self.ports.host.artifacts(&wanted, daemon, registry.as_ref()).await,
+                None => {
+                    let registry = self.registry(&service.name, false).await;
+                    self.ports.host.artifacts(&wanted, &of.container, registry.as_ref()).await
+                }
             };
             for (index, found) in asked.into_iter().zip(found) {
                 ready[index] = found.into();

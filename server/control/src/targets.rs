@@ -17,6 +17,9 @@ use crate::{Control, ports::Docker};
 
 /// How long what a daemon said is believed, in milliseconds.
 const FRESH_MS: i64 = 5_000;
+/// Why there is nothing to pick from where no account is set.
+const NO_ACCOUNT: &str =
+    "this server knows no AWS account: give it AWS_REGION, and a role or keys that may use it";
 /// How long a page waits for a daemon.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -48,7 +51,15 @@ impl Control {
     /// What this server has for containers.
     pub async fn containers(&self) -> Containers {
         let registry = self.setup.registry.as_ref().map(|r| r.address.clone());
-        Containers { daemon: self.daemon().await, registry }
+        let cloud = match &self.ports.cloud {
+            Some(cloud) => {
+                self.cloud
+                    .get(|| self.now(), async || cloud.services().await.map_err(|e| e.to_string()))
+                    .await
+            }
+            None => Err(NO_ACCOUNT.into()),
+        };
+        Containers { daemon: self.daemon().await, registry, cloud }
     }
 
     pub(crate) async fn daemon(&self) -> Daemon {
@@ -107,9 +118,13 @@ impl Control {
         let message = match target {
             TargetKind::Process => return None,
             // What runs in containers already may be changed while the daemon is away.
-            TargetKind::Docker if kept == Some(target) => return None,
+            TargetKind::Docker | TargetKind::Ecs if kept == Some(target) => return None,
+            // ECS fetches what is built here.
+            TargetKind::Ecs if self.setup.registry.is_none() => {
+                "ECS fetches images from a registry: set SEAMLESS_REGISTRY to one, such as ECR's address, and start the server anew".into()
+            }
             // Images are built by the server's own daemon, wherever they run then.
-            TargetKind::Docker => match self.daemon().await {
+            TargetKind::Docker | TargetKind::Ecs => match self.daemon().await {
                 Daemon::Answers { .. } => return None,
                 Daemon::Away(why) => format!("containers cannot be used yet: {why}"),
             },

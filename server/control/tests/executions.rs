@@ -120,6 +120,8 @@ impl Story {
         let place: url::Url = "https://github.com".parse().unwrap();
         let forge = github::GitHub::new(github::Place { api: place.clone(), url: place }, None);
         let ports = Ports {
+            images: None,
+            cloud: None,
             launcher: script.clone(),
             git: script.clone(),
             host: script.clone(),

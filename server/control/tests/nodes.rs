@@ -70,7 +70,17 @@ impl Story {
         let clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
         let (key, ports) = (
             SecretString::from("correct horse"),
-            Ports { launcher, git, host, forge, identity: None, hot: None, executions: None },
+            Ports {
+                launcher,
+                git,
+                host,
+                forge,
+                identity: None,
+                hot: None,
+                executions: None,
+                images: None,
+                cloud: None,
+            },
         );
         let control = Control::with_clock(self.store().await, &key, ports, setup, clock);
         control.alive().await.unwrap();

@@ -72,7 +72,17 @@ impl Story {
         Control::new(
             store,
             &key,
-            Ports { launcher, git, host, forge, identity: None, hot: None, executions: None },
+            Ports {
+                launcher,
+                git,
+                host,
+                forge,
+                identity: None,
+                hot: None,
+                executions: None,
+                images: None,
+                cloud: None,
+            },
             Setup::default(),
         )
     }

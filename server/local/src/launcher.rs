@@ -41,6 +41,28 @@ const PASSED: [&str; 13] = [
     "all_proxy",
 ];
 
+/// What says to AWS's SDK who asks, for runners that deploy: they run no command of anybody's.
+const FOR_AWS: [&str; 18] = [
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL",
+    "AWS_EC2_METADATA_DISABLED",
+];
+
 /// How long a daemon may take to give up what a runner left with it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -101,6 +123,8 @@ impl ProcessLauncher {
         let mut command = Command::new(&self.program);
         command.arg("runner").current_dir(&folder).process_group(0);
         let passed = PASSED.iter().chain(&runner::TOOLCHAINS).chain(&runner::docker::DAEMON);
+        let cloud = FOR_AWS.iter().filter(|_| attempt.kind.environment().is_some());
+        let passed = passed.chain(cloud);
         command.env_clear().envs(passed.filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
             .env("SEAMLESS_DATA", &self.data)

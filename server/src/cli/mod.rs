@@ -234,7 +234,7 @@ async fn run(command: Command) -> anyhow::Result<i32> {
             // The launcher states it; a runner that nobody launched has no folder to work in.
             let data = std::env::var_os("SEAMLESS_DATA").map(PathBuf::from).unwrap_or_default();
             let target = local::ProcessTarget::new(local::Keepers::of_this_program(&data)?);
-            let target = std::sync::Arc::new(target);
+            let target = std::sync::Arc::new(aws::ecs::EcsTarget::new(std::sync::Arc::new(target)));
             Ok(if task { runner::task(target).await } else { runner::run(target).await })
         }
         Command::Keeper { data, service, environment, address } => {

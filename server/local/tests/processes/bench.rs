@@ -117,6 +117,8 @@ impl Bench {
             port: self.port,
             launch: self.launch(version),
             neighbours: vec![variable("SEAMLESS_URL_STOCK", "http://127.0.0.1:1")],
+            ecs: None,
+            back_to: None,
         }
     }
 

@@ -90,6 +90,7 @@ async fn far() {
             address: registry.address.clone(),
             username: Some("ci".into()),
             password: Some("right-password".into()),
+            refused: None,
         });
         work
     };

@@ -46,6 +46,7 @@ async fn found() {
         address: format!("{}/acme", served.address),
         username: Some("ci".into()),
         password: Some(password.into()),
+        refused: None,
     };
     let right = login("right-password");
     let bench = Bench::new();

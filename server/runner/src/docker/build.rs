@@ -48,6 +48,9 @@ struct Image {
 /// Builds the image, or finds it built, and pushes it where there is a registry.
 pub(crate) async fn image(stage: &Context, work: &ImageWork, outputs: &mut Outputs) -> Result<(), Failure> {
     let definition = Definition::of(stage, &work.dockerfile)?;
+    if let Some(why) = work.registry.as_ref().and_then(|registry| registry.refused.as_ref()) {
+        return Err(Failure::new(format!("images cannot be pushed: {why}")));
+    }
     let docker = Docker::here();
     let own = stage.data.stage(stage.job.stage, stage.job.attempt);
     let with = docker
@@ -64,7 +67,22 @@ pub(crate) async fn image(stage: &Context, work: &ImageWork, outputs: &mut Outpu
         build.run(&with.docker, &inputs, &tag).await?;
     }
     let pushed = match &work.registry {
-        Some(_) => Some(push(stage, &with.docker, &tag).await?),
+        Some(_) => match push(stage, &with.docker, &tag).await? {
+            Push::Done(digest) => Some(digest),
+            // The registry holds on to what this commit was when it was first built: this one gets a name of its own.
+            Push::Taken => {
+                let another = format!("{tag}-{}-{}", stage.job.run_number, stage.job.attempt);
+                ask(stage, &docker, &["tag", &tag, &another]).await?;
+                match push(stage, &with.docker, &another).await? {
+                    Push::Done(digest) => Some(digest),
+                    Push::Taken => {
+                        return Err(Failure::new(format!(
+                            "{another} is in the registry already, as another image"
+                        )));
+                    }
+                }
+            }
+        },
         None => None,
     };
     let said = ask(stage, &docker, &["image", "inspect", "--format", "{{json .}}", &tag]).await?;
@@ -254,16 +272,26 @@ impl Watch for Pushing {
     }
 }
 
-/// Pushes; answers the digest, where it was told.
-async fn push(stage: &Context, docker: &Docker, tag: &str) -> Result<Option<String>, Failure> {
+/// What became of a push.
+enum Push {
+    /// It is there; the digest, where it was told.
+    Done(Option<String>),
+    /// The tag is another image's for good.
+    Taken,
+}
+
+async fn push(stage: &Context, docker: &Docker, tag: &str) -> Result<Push, Failure> {
     stage.log.system(format!("pushing {tag}"));
     let pushing = Arc::new(Mutex::new(Pushing::default()));
     let done = run(stage, "push", call(stage, docker, ["push", tag]), &pushing).await?;
     let pushing = seen(&pushing);
     if done {
-        return Ok(pushing.digest.clone());
+        return Ok(Push::Done(pushing.digest.clone()));
     }
     let said = pushing.errors.join("\n");
+    if said.contains("immutable") {
+        return Ok(Push::Taken);
+    }
     Err(Failure::new(match DockerError::read("push", &docker.host(), &said) {
         DockerError::Other(said) | DockerError::Missing(said) => {
             format!("{tag} could not be pushed: {said}")

@@ -99,6 +99,7 @@ mod tests {
             address: "127.0.0.1:5000/acme".into(),
             username: Some("ci".into()),
             password: Some("hunter22".into()),
+            refused: None,
         };
         let with = Docker::here().logged_in(Some(&registry)).unwrap();
         let command = with.docker.command(["pull"]);

@@ -289,6 +289,7 @@ async fn a_pushed_image_is_known_by_the_registrys_digest() {
             address: address.into(),
             username: Some("ci".into()),
             password: Some(password.into()),
+            refused: None,
         });
         work
     };

@@ -28,6 +28,8 @@ fn deploy(artifact: &str) -> Work {
         port: 4600,
         launch: launch("orders", artifact),
         neighbours: Vec::new(),
+        ecs: None,
+        back_to: None,
     })
 }
 

@@ -3,15 +3,15 @@
 //! Refuses to be in the way: what a service does not use is folded or out of sight, but never when something is wrong with it.
 
 use domain::{
-    containers::{RestartPolicy, TargetKind},
+    containers::{RestartPolicy, TargetKind, short_digest},
     stage::EnvironmentName,
-    view::{Containers, Daemon},
+    view::{CloudService, Containers, Daemon},
 };
 use leptos::prelude::*;
 
 use super::ask::{Ask, pairs, posted, tick};
 use crate::{
-    components::{Choice, Select},
+    components::{Choice, Pick, Select},
     form::{ContainersForm, PlaceForm},
 };
 
@@ -28,10 +28,17 @@ pub fn target(c: &ContainersForm, ask: &Ask, here: &Containers) -> AnyView {
         }
         Daemon::Away(why) => format!("An image from its Dockerfile; not possible just now: {why}"),
     };
+    let ecs = match &here.cloud {
+        Ok(_) => "An image from its Dockerfile, in a service of ECS that is picked below".to_owned(),
+        Err(why) => {
+            format!("An image from its Dockerfile, in a service of ECS; not possible just now: {why}")
+        }
+    };
     let process = "What its build leaves, supervised here, started by its start command".to_owned();
     let options = vec![
         (TargetKind::Process.as_str(), "As processes of this machine", process),
         (TargetKind::Docker.as_str(), "In containers", docker),
+        (TargetKind::Ecs.as_str(), "On Amazon ECS", ecs),
     ];
     let (name, value, wrong) = (posted("containers.target"), c.target.clone(), ask.wrong.clone());
     view! { <Choice label="How it runs" name path value options wrong/> }.into_any()
@@ -81,7 +88,18 @@ pub fn image(c: &ContainersForm, ask: &Ask, here: &Containers) -> AnyView {
     .map(|(environment, title, of)| place(environment, title, of, ask))
     .into_iter()
     .collect_view();
+    let picked = [
+        (EnvironmentName::Staging, "Staging on ECS", &c.staging),
+        (EnvironmentName::Production, "Production on ECS", &c.production),
+    ];
+    let cloud = picked.map(|(environment, title, of)| cloud(environment, title, of, ask, here));
+    let lost = ask.any_wrong(&["environments.staging.ecs", "environments.production.ecs"]);
     view! {
+        <fieldset class="card panel clouded" class:told=lost>
+            <legend>"Its services on ECS"</legend>
+            <p class="sub">"The live task definition goes on as it is, with another image and these variables in one container."</p>
+            {cloud.into_iter().collect_view()}
+        </fieldset>
         <fieldset class="card panel contained" class:told=wrong>
             <legend>"Its containers"</legend>
             <p class="sub">{goes}</p>
@@ -91,6 +109,66 @@ pub fn image(c: &ContainersForm, ask: &Ask, here: &Containers) -> AnyView {
         </fieldset>
     }
     .into_any()
+}
+
+/// The service on ECS that an environment is: picked from those there are, typed where AWS cannot be asked.
+fn cloud(
+    environment: EnvironmentName,
+    title: &'static str,
+    of: &PlaceForm,
+    ask: &Ask,
+    here: &Containers,
+) -> AnyView {
+    let (name, at) = (format!("containers.{environment}.ecs"), format!("environments.{environment}.ecs"));
+    let service = match &here.cloud {
+        Ok(all) => {
+            let mut options = vec![(String::new(), "none".to_owned())];
+            options.extend(all.iter().map(|one| (format!("{}/{}", one.cluster, one.service), runs(one))));
+            let known = options.iter().any(|(value, _)| *value == of.ecs);
+            if !known {
+                options.push((of.ecs.clone(), format!("{} (not in this account and region)", of.ecs)));
+            }
+            view! {
+                <Pick label="Service" name=posted(&name) path=at.clone() value=of.ecs.clone() options
+                    hint="With what it runs now" wrong=ask.wrong.clone()/>
+            }
+            .into_any()
+        }
+        Err(why) => ask
+            .line("Service", name.clone(), &of.ecs)
+            .at(at.clone())
+            .code()
+            .empty("cluster/service")
+            .hint(format!("Typed, because AWS cannot be asked: {why}"))
+            .show(),
+    };
+    let container = ask
+        .line("Container", format!("{name}_container"), &of.ecs_container)
+        .at(format!("{at}.container"))
+        .code()
+        .empty("its own")
+        .hint("Where its tasks have several");
+    view! {
+        <section class="part" role="group" aria-label=title>
+            <h2>{title}</h2>
+            <div class="fields">{service}{container.show()}</div>
+        </section>
+    }
+    .into_any()
+}
+
+/// What a service of a cloud runs, in a line.
+fn runs(one: &CloudService) -> String {
+    let images = one.containers.iter().map(|(name, image)| {
+        let image = image.rsplit('/').next().unwrap_or(image);
+        let image = image
+            .split_once('@')
+            .map_or(image.to_owned(), |(of, digest)| format!("{of} {}", short_digest(digest)));
+        format!("{name} {image}")
+    });
+    let images: Vec<_> = images.collect();
+    let images = if images.is_empty() { String::new() } else { format!(": {}", images.join(", ")) };
+    format!("{} in {}{images} ({} of {} tasks run)", one.service, one.cluster, one.running, one.desired)
 }
 
 /// Limits, restarts and the daemon of one environment.

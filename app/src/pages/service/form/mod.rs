@@ -230,7 +230,11 @@ mod tests {
     }
 
     fn page(form: ServiceForm, wrong: Option<ApiError>) -> String {
-        let here = Containers { daemon: Daemon::Away("nobody is there".into()), registry: None };
+        let here = Containers {
+            daemon: Daemon::Away("nobody is there".into()),
+            registry: None,
+            cloud: Err("no account".into()),
+        };
         let why = Why::default();
         Owner::new().with(|| Fields(FieldsProps { form, why, wrong, here }).into_view().to_html())
     }

@@ -1,0 +1,274 @@
+//! Images in ECR: a login for a while, a repository made on first use, what is deployed kept from its lifecycle policy.
+//!
+//! A new repository scans what is pushed, and its tags are immutable: a commit's image is that image for good. What is thrown away
+//! is ECR's to do, by two rules of which the first that fits an image is the only one that may: what was deployed to an environment is tagged
+//! so (`deployed-production-…`) and goes by a count of its own, and everything else by another. So no number of builds throws
+//! away what is live. Refuses to change a repository that it did not make.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aws_sdk_ecr::types::{ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, Tag};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use control::ports::{Found, Images, PortError};
+use domain::{DeploymentId, EnvironmentName};
+use runner::target::LogSink;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::account::{Account, AwsError};
+
+/// How many deployed images of each environment are kept, and how many that were never deployed.
+const KEPT: (u32, u32) = (50, 200);
+/// How long a login is handed out: AWS's hold for twelve hours, and a stage may take some.
+const LOGIN: Duration = Duration::from_secs(30 * 60);
+/// Beginning of the tags of what was deployed.
+const DEPLOYED: &str = "deployed-";
+
+/// A registry's address that is ECR's: `ACCOUNT.dkr.ecr.REGION.amazonaws.com[/PREFIX]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Twelve digits.
+    pub account: String,
+    /// Such as `eu-central-1`.
+    pub region: String,
+    /// What comes before a service's name in a repository's name; may be empty.
+    pub prefix: String,
+}
+
+impl Address {
+    /// Of a registry's address, if it is one.
+    pub fn parse(address: &str) -> Option<Self> {
+        let (host, prefix) = address.split_once('/').unwrap_or((address, ""));
+        let host = host.strip_suffix(".cn").unwrap_or(host).strip_suffix(".amazonaws.com")?;
+        let mut parts = host.split('.');
+        let (account, dkr, ecr, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let digits = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+        let known = dkr == "dkr" && matches!(ecr, "ecr" | "ecr-fips") && parts.next().is_none();
+        (digits && known && !region.is_empty()).then(|| Self {
+            account: account.into(),
+            region: region.into(),
+            prefix: prefix.trim_matches('/').into(),
+        })
+    }
+
+    /// Of an image by digest: its repository's name and the digest.
+    fn image(artifact: &str) -> Option<(Self, &str)> {
+        let (name, digest) = artifact.split_once('@')?;
+        Some((Self::parse(name)?, digest))
+    }
+}
+
+/// What throws images away. Rules are looked at in their order, and an image is only ever judged by the first whose tags it has.
+fn lifecycle() -> String {
+    let keep = |priority: usize, what: &str, selection: serde_json::Value, count: u32| {
+        let mut selection = selection;
+        selection["countType"] = "imageCountMoreThan".into();
+        selection["countNumber"] = count.into();
+        json!({ "rulePriority": priority, "description": what, "selection": selection, "action": { "type": "expire" } })
+    };
+    let deployed = EnvironmentName::ALL.iter().enumerate().map(|(index, environment)| {
+        let selection =
+            json!({ "tagStatus": "tagged", "tagPrefixList": [format!("{DEPLOYED}{environment}-")] });
+        keep(index + 1, &format!("what was deployed to {environment}"), selection, KEPT.0)
+    });
+    let rest = json!({ "tagStatus": "tagged", "tagPatternList": ["*"] });
+    let rest = keep(EnvironmentName::ALL.len() + 1, "what was built", rest, KEPT.1);
+    json!({ "rules": deployed.chain([rest]).collect::<Vec<_>>() }).to_string()
+}
+
+/// The account's registry.
+#[derive(Debug)]
+pub struct Ecr {
+    account: Arc<Account>,
+    address: Address,
+    login: Mutex<Option<(Duration, String, SecretString)>>,
+}
+
+impl Ecr {
+    /// At an address.
+    pub fn new(account: Arc<Account>, address: Address) -> Self {
+        Self { account, address, login: Mutex::default() }
+    }
+
+    async fn token(&self) -> Result<(String, SecretString), AwsError> {
+        let mut kept = self.login.lock().await;
+        let now = self.account.clock().now();
+        if let Some((at, name, password)) = &*kept
+            && now - *at < LOGIN
+        {
+            return Ok((name.clone(), password.clone()));
+        }
+        let asked = self.account.ask("ecr:GetAuthorizationToken", |aws| async move {
+            aws.ecr.get_authorization_token().send().await
+        });
+        let data = asked.await?.authorization_data.unwrap_or_default().into_iter().next();
+        let token =
+            data.and_then(|data| data.authorization_token).and_then(|token| STANDARD.decode(token).ok());
+        let text = token.and_then(|token| String::from_utf8(token).ok()).unwrap_or_default();
+        let (name, password) = text
+            .split_once(':')
+            .ok_or_else(|| AwsError::new("ECR gave no login that anybody understands"))?;
+        let login = (name.to_owned(), SecretString::from(password));
+        *kept = Some((now, login.0.clone(), login.1.clone()));
+        Ok(login)
+    }
+
+    /// Makes the repository unless it is there.
+    async fn ensure(&self, service: &str) -> Result<(), AwsError> {
+        let name = match &*self.address.prefix {
+            "" => service.to_owned(),
+            prefix => format!("{prefix}/{service}"),
+        };
+        let there = self.account.ask("ecr:DescribeRepositories", |aws| {
+            aws.ecr.describe_repositories().repository_names(&name).send()
+        });
+        match there.await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is("RepositoryNotFoundException") => {}
+            Err(error) => return Err(error),
+        }
+        let made_by = Tag::builder().key("made-by").value("seamless").build();
+        let made_by = made_by.map_err(|e| AwsError::new(e.to_string()))?;
+        let scans = ImageScanningConfiguration::builder().scan_on_push(true).build();
+        let made = self.account.ask("ecr:CreateRepository", |aws| {
+            let question = aws.ecr.create_repository().repository_name(&name).tags(made_by.clone());
+            question
+                .image_tag_mutability(ImageTagMutability::Immutable)
+                .image_scanning_configuration(scans.clone())
+                .send()
+        });
+        match made.await {
+            Ok(_) => {}
+            // Somebody was quicker, and gave it what it needs.
+            Err(error) if error.is("RepositoryAlreadyExistsException") => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let policy = lifecycle();
+        let kept = self.account.ask("ecr:PutLifecyclePolicy", |aws| {
+            aws.ecr.put_lifecycle_policy().repository_name(&name).lifecycle_policy_text(&policy).send()
+        });
+        kept.await.map(drop)
+    }
+
+    async fn find(&self, artifact: &str) -> Found {
+        let unknown = |why: &dyn std::fmt::Display| Found::Unknown(why.to_string());
+        let Some((address, digest)) = Address::image(artifact) else {
+            return unknown(&"its image is in no registry of ECR");
+        };
+        let id = ImageIdentifier::builder().image_digest(digest).build();
+        let asked = self.account.ask("ecr:DescribeImages", |aws| {
+            let question = aws.ecr.describe_images().registry_id(&address.account);
+            question.repository_name(&address.prefix).image_ids(id.clone()).send()
+        });
+        match asked.await {
+            Ok(_) => Found::There,
+            Err(error) if error.is("ImageNotFoundException") || error.is("RepositoryNotFoundException") => {
+                Found::Gone("its image is not in ECR any more: run that commit again to build it anew".into())
+            }
+            Err(error) => unknown(&error),
+        }
+    }
+}
+
+#[async_trait]
+impl Images for Ecr {
+    async fn login(&self, service: &str, push: bool) -> Result<(String, SecretString), PortError> {
+        if push {
+            self.ensure(service).await.map_err(PortError::new)?;
+        }
+        self.token().await.map_err(PortError::new)
+    }
+
+    async fn found(&self, wanted: &[String]) -> Vec<Found> {
+        // A page shows twenty at a time; ECR answers thousands of questions a second.
+        let mut found = Vec::new();
+        for artifact in wanted {
+            found.push(self.find(artifact).await);
+        }
+        found
+    }
+}
+
+/// Tags an image as deployed, so that nothing that is built throws it away. Where that cannot be, the log says what follows.
+pub(crate) async fn mark(
+    account: &Account,
+    log: &LogSink,
+    artifact: &str,
+    environment: EnvironmentName,
+    deployment: DeploymentId,
+) {
+    let Some((Address { account: registry, prefix: name, .. }, digest)) = Address::image(artifact) else {
+        return;
+    };
+    let tag = format!("{DEPLOYED}{environment}-{deployment}");
+    let id = ImageIdentifier::builder().image_digest(digest).build();
+    let marked = async {
+        let got = account.ask("ecr:BatchGetImage", |aws| {
+            let question = aws.ecr.batch_get_image().registry_id(&registry).repository_name(&name);
+            question.image_ids(id.clone()).send()
+        });
+        let image = got.await?.images.unwrap_or_default().into_iter().next();
+        let image = image.ok_or_else(|| AwsError::new("the image is not in ECR"))?;
+        let put = account.ask("ecr:PutImage", |aws| {
+            let question = aws.ecr.put_image().registry_id(&registry).repository_name(&name);
+            question
+                .set_image_manifest(image.image_manifest.clone())
+                .set_image_manifest_media_type(image.image_manifest_media_type.clone())
+                .image_tag(&tag)
+                .send()
+        });
+        match put.await {
+            Err(error) if !error.is("ImageAlreadyExistsException") => Err(error),
+            _ => Ok(()),
+        }
+    };
+    if let Err(error) = marked.await {
+        let kept = KEPT.1;
+        log.system(format!(
+            "warning: the image could not be tagged as deployed ({error}); after {kept} newer builds ECR may throw it away"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_ecr_is_told_from_any_other() {
+        let address = Address::parse("123456789012.dkr.ecr.eu-central-1.amazonaws.com/acme/shop");
+        let (account, region, prefix) = ("123456789012".into(), "eu-central-1".into(), "acme/shop".into());
+        assert_eq!(address, Some(Address { account, region, prefix }));
+        assert!(Address::parse("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn").is_some());
+        for other in
+            ["registry.example.org/acme", "public.ecr.aws/acme", "12.dkr.ecr.eu-central-1.amazonaws.com"]
+        {
+            assert_eq!(Address::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_was_deployed_is_judged_by_a_rule_of_its_own() {
+        let policy: serde_json::Value = serde_json::from_str(&lifecycle()).unwrap_or_default();
+        let rules: Vec<String> = policy["rules"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|rule| {
+                let (priority, of) = (&rule["rulePriority"], &rule["selection"]);
+                let tags = of.get("tagPrefixList").or(of.get("tagPatternList"));
+                format!("{priority}: {} of {}", of["countNumber"], tags.unwrap_or(&serde_json::Value::Null))
+            })
+            .collect();
+        assert_eq!(
+            rules,
+            [
+                r#"1: 50 of ["deployed-staging-"]"#,
+                r#"2: 50 of ["deployed-production-"]"#,
+                r#"3: 200 of ["*"]"#
+            ]
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What pages are told, what is made for them, and ECR.
+
+use control::ports::{Cloud, Found, Images, NewCloudService};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    clock::Clock,
+    ecr::{Address, Ecr},
+    ecs::EcsCloud,
+};
+
+#[tokio::test]
+async fn services_are_listed_with_what_they_run() {
+    let script = Script::serve(world(), |_, _| ()).await;
+    let found = EcsCloud::new(script.account(|_| "KEY")).services().await.unwrap();
+    let containers = [("web", "shop/orders:old"), ("mesh", "shop/mesh:7")]
+        .map(|(name, image)| (name.to_owned(), image.to_owned()));
+    let one = &found[0];
+    assert_eq!((&*one.cluster, &*one.service, one.running, one.desired), ("main", "orders", 0, 2));
+    assert_eq!(one.containers, containers);
+    script.refuse(|_, _, _| Some((400, "AccessDeniedException", "User: x is not authorized".into())));
+    let refused = EcsCloud::new(script.account(|_| "KEY")).services().await.unwrap_err();
+    assert!(
+        refused.0.starts_with("AWS refuses ecs:ListClusters: User: x is not authorized; allow it"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn what_really_runs_is_held_against_what_should() {
+    let (script, ended, _) = played(world(), heals).await;
+    assert_eq!(ended, Ok(()));
+    let cloud = EcsCloud::new(script.account(|_| "KEY"));
+    let (image, web) = (work(9).launch.artifact, EcsService { container: Some("web".into()), ..place() });
+    script.world(|world| world.service["runningCount"] = json!(2));
+    let found = cloud.deployed(&web, &image).await.unwrap();
+    assert_eq!((found.deployment, &*found.health), (Some(work(9).deployment), "healthy"));
+    let later = || async { script.clock.sleep(Duration::from_secs(10)).await };
+    script.world(|world| world.service["runningCount"] = json!(1));
+    assert_eq!(cloud.deployed(&web, &image).await.unwrap().health, "healthy", "it is believed for a moment");
+    later().await;
+    assert_eq!(cloud.deployed(&web, &image).await.unwrap().reason.as_deref(), Some("1 of 2 tasks run"));
+    later().await;
+    script.world(|world| world.service["desiredCount"] = json!(0));
+    assert_eq!(cloud.deployed(&web, &image).await.unwrap().health, "stopped");
+    later().await;
+    script.world(|world| world.deploy(revision(1).as_str().unwrap()));
+    let found = cloud.deployed(&web, &image).await.unwrap();
+    assert_eq!((&*found.health, found.deployment), ("drifted", None));
+    assert!(found.reason.unwrap().contains("orders:1 is live there, with the image shop/orders:old"));
+}
+
+#[tokio::test]
+async fn a_new_service_takes_its_network_from_a_neighbour() {
+    let mut world = world();
+    world.service["networkConfiguration"] = json!({ "awsvpcConfiguration": { "subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED" } });
+    let script = Script::serve(world, |_, _| ()).await;
+    let cloud = EcsCloud::new(script.account(|_| "KEY"));
+    let wanted = NewCloudService {
+        place: EcsService { cluster: "main".into(), service: "stock".into(), container: None },
+        port: Some(8080),
+        cpu: 256,
+        memory: 512,
+        tasks: 2,
+        like: Some("orders".into()),
+        connect_name: Some("stock".into()),
+        ..Default::default()
+    };
+    cloud.create(&wanted).await.unwrap();
+    script.world(|world| {
+        let created = &world.created;
+        assert_eq!(
+            (&created["desiredCount"], &created["launchType"]),
+            (&json!(0), &json!("FARGATE")),
+            "nothing runs before there is an image"
+        );
+        assert_eq!(created["networkConfiguration"]["awsvpcConfiguration"]["subnets"], json!(["subnet-1"]));
+        assert_eq!(
+            created["serviceConnectConfiguration"]["services"][0]["clientAliases"][0]["dnsName"],
+            "stock"
+        );
+        let task = &world.last("RegisterTaskDefinition")["containerDefinitions"][0];
+        assert_eq!(task["dockerLabels"], json!({ "seamless.tasks": "2" }));
+    });
+    let bare = NewCloudService { like: None, ..wanted.clone() };
+    assert!(cloud.create(&bare).await.unwrap_err().0.starts_with("name subnets"));
+    let there = NewCloudService { place: place(), ..wanted };
+    assert!(cloud.create(&there).await.unwrap_err().0.contains("has a service orders already"));
+}
+
+#[tokio::test]
+async fn a_repository_is_made_on_first_use_and_what_is_deployed_is_tagged() {
+    let (script, ended, log) = played(world(), heals).await;
+    assert_eq!(ended, Ok(()), "{log:#?}");
+    script.world(|world| {
+        let tag = world.last("PutImage")["imageTag"].as_str().unwrap().to_owned();
+        assert_eq!(tag, format!("deployed-production-{}", work(9).deployment));
+    });
+    let address = Address::parse("123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop").unwrap();
+    let ecr = Ecr::new(script.account(|_| "KEY"), address);
+    for _ in 0..2 {
+        let (name, password) = ecr.login("stock", true).await.unwrap();
+        assert_eq!((&*name, password.expose_secret()), ("AWS", "hunter2"));
+    }
+    script.world(|world| {
+        let made = world.last("CreateRepository");
+        assert_eq!(
+            (&made["repositoryName"], &made["imageTagMutability"]),
+            (&json!("shop/stock"), &json!("IMMUTABLE"))
+        );
+        assert_eq!(made["imageScanningConfiguration"], json!({ "scanOnPush": true }));
+        for (action, times) in
+            [("CreateRepository", 1), ("PutLifecyclePolicy", 1), ("GetAuthorizationToken", 1)]
+        {
+            assert_eq!(world.count_of(action), times, "{action}");
+        }
+    });
+    let there = work(9).launch.artifact;
+    let gone = there.replace("9f86", "0000");
+    assert!(matches!(&ecr.found(&[there, gone]).await[..], [Found::There, Found::Gone(_)]));
+}
