@@ -99,63 +99,63 @@ fn machine() -> Vec<Value> {
     ]
 }
 
-const PULL: [&str; 4] = [
+/// What a login for images may do, which the server makes for each job that needs one.
+const IMAGES: [&str; 12] = [
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
-    "ecr:DescribeImages",
-    "ecr:GetDownloadUrlForLayer",
-];
-const PUSH: [&str; 9] = [
     "ecr:CompleteLayerUpload",
     "ecr:CreateRepository",
+    "ecr:DescribeImages",
     "ecr:DescribeRepositories",
+    "ecr:GetDownloadUrlForLayer",
     "ecr:InitiateLayerUpload",
     "ecr:PutImage",
-    "ecr:PutImageScanningConfiguration",
     "ecr:PutLifecyclePolicy",
     "ecr:TagResource",
     "ecr:UploadLayerPart",
 ];
 
-/// What a stage's own work needs; that it talks to the server needs no right.
-fn stage(kind: StageKind) -> Vec<Value> {
-    let images =
-        || sub("arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${Repositories}*");
-    let login = || allow(&["ecr:GetAuthorizationToken"], json!("*"));
-    match kind {
-        StageKind::Prepare | StageKind::CodeQuality | StageKind::UnitTest => vec![],
-        StageKind::Build => vec![login(), allow(&[&PULL[..], &PUSH[..]].concat(), images())],
-        StageKind::IntegrationTest => vec![login(), allow(&PULL, images())],
-        StageKind::DeployStaging | StageKind::DeployProduction => {
-            let service = |what: &str| {
-                sub(&format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{what}/*"))
-            };
-            vec![
-                allow(&PULL, images()),
-                allow(
-                    &["ecs:CreateService", "ecs:DescribeServices", "ecs:UpdateService", "ecs:TagResource"],
-                    service("service"),
-                ),
-                allow(&["ecs:DescribeTasks"], service("task")),
-                // None of these can be narrowed to a resource.
-                allow(
-                    &[
-                        "cloudwatch:DescribeAlarms",
-                        "ecs:DescribeTaskDefinition",
-                        "ecs:ListServiceDeployments",
-                        "ecs:DescribeServiceDeployments",
-                        "ecs:ListTasks",
-                        "ecs:RegisterTaskDefinition",
-                    ],
-                    json!("*"),
-                ),
-                pass(sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")),
-            ]
-        }
-    }
+fn images() -> Value {
+    sub("arn:${AWS::Partition}:ecr:${AWS::Region}:${AWS::AccountId}:repository/${Repositories}*")
 }
 
-/// What the server does: start, stop, answer and read executions, hear the queue, and look at what runs.
+/// What a stage's own work needs; that it talks to the server needs no right, and for images the server hands it a login.
+fn stage(kind: StageKind) -> Vec<Value> {
+    if kind.environment().is_none() {
+        return vec![];
+    }
+    let of = |service: &str, what: &str| {
+        sub(&format!("arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{what}"))
+    };
+    vec![
+        // To tag what was deployed.
+        allow(&["ecr:BatchGetImage", "ecr:PutImage"], images()),
+        allow(&["ecs:DescribeServices", "ecs:UpdateService"], of("ecs", "service/*")),
+        allow(&["ecs:DescribeTasks"], of("ecs", "task/*")),
+        allow(&["ecs:DescribeContainerInstances"], of("ecs", "container-instance/*")),
+        allow(&["ecs:ListContainerInstances"], of("ecs", "cluster/*")),
+        allow(&["ecs:TagResource"], of("ecs", "task-definition/*")),
+        // None of these can be narrowed to a resource.
+        allow(
+            &[
+                "ecs:DescribeServiceRevisions",
+                "ecs:DescribeTaskDefinition",
+                "ecs:ListServiceDeployments",
+                "ecs:ListTaskDefinitions",
+                "ecs:ListTasks",
+                "ecs:RegisterTaskDefinition",
+            ],
+            json!("*"),
+        ),
+        allow(
+            &["secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"],
+            of("secretsmanager", "secret:seamless/*"),
+        ),
+        pass(sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")),
+    ]
+}
+
+/// What the server does: start, stop, answer and look at executions, hear the queue, log in to where images are, and look at what runs.
 fn server() -> Vec<Value> {
     let executions =
         "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${Machine.Name}:*";
@@ -163,47 +163,27 @@ fn server() -> Vec<Value> {
         allow(
             &[
                 "states:StartExecution",
-                "states:ListExecutions",
                 "states:DescribeStateMachine",
-                "states:UpdateStateMachine",
                 "states:SendTaskSuccess",
                 "states:SendTaskFailure",
             ],
             json!({ "Ref": "Machine" }),
         ),
-        allow(
-            &[
-                "states:DescribeExecution",
-                "states:StopExecution",
-                "states:RedriveExecution",
-                "states:GetExecutionHistory",
-            ],
-            sub(executions),
-        ),
+        allow(&["states:DescribeExecution", "states:StopExecution"], sub(executions)),
         allow(
             &[
                 "sqs:ReceiveMessage",
                 "sqs:DeleteMessage",
                 "sqs:ChangeMessageVisibility",
                 "sqs:GetQueueAttributes",
-                "sqs:SendMessage",
             ],
-            json!([arn("Queue"), arn("DeadLetters")]),
+            arn("Queue"),
         ),
-        allow(&["sns:Publish", "sns:Subscribe", "sns:ListSubscriptionsByTopic"], json!({ "Ref": "Topic" })),
-        // Looking needs no narrower right: which clusters, services and images there are is picked from the whole account.
+        allow(&["ecr:GetAuthorizationToken"], json!("*")),
+        allow(&IMAGES, images()),
+        // Looking needs no narrower right: which clusters and services there are is picked from the whole account.
         allow(
-            &[
-                "ecs:ListClusters",
-                "ecs:DescribeClusters",
-                "ecs:ListServices",
-                "ecs:DescribeServices",
-                "ecs:DescribeTaskDefinition",
-                "ecs:DescribeTasks",
-                "ecs:ListTasks",
-                "ecr:DescribeRepositories",
-                "ecr:DescribeImages",
-            ],
+            &["ecs:ListClusters", "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"],
             json!("*"),
         ),
     ]
