@@ -332,6 +332,7 @@ async fn a_stage_is_given_to_the_task_it_was_meant_for_and_to_no_other() {
         (Claim { ticket: "x".into(), ..prepare.clone() }, "no ticket"),
         (Claim { ticket: story.ticket(run, StageKind::Build), ..prepare.clone() }, "another stage's"),
         (Claim { run: RunId::from_parts(9, 9), ..prepare.clone() }, "another run's"),
+        (Claim { stage: StageKind::DeployProduction, ..prepare.clone() }, "a later stage"),
     ] {
         let answer = story.control.claim_stage(&forged).await;
         assert!(matches!(answer, Err(Error::Refused(_))), "{what}: {answer:?}");

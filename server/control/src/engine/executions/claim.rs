@@ -40,8 +40,12 @@ impl Control {
         let (kind, now) = (claim.stage, self.now());
         let tx = self.store.begin().await?;
         backend::lock(&tx, backend::Lock::Dispatch).await?;
-        let mut state = RunState::load(&tx, &claim.run.to_string()).await?;
         let gone = || Error::Conflict("no engine drives this run".into());
+        let mut state = match RunState::load(&tx, &claim.run.to_string()).await {
+            // Whoever asks is to end, not to ask again.
+            Err(Error::NotFound { .. }) => return Err(gone()),
+            state => state?,
+        };
         let execution = executions::of(&tx, &state.run.id).await?.ok_or_else(gone)?;
         let mut claims: BTreeMap<StageKind, Holder> = serde_json::from_str(&execution.claims)?;
         let service = services::by_id(&tx, &state.run.service_id).await?;

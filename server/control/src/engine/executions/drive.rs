@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     store::{
         events::{self, NewEvent},
-        executions, runs,
+        executions, runs, services,
     },
 };
 
@@ -80,10 +80,17 @@ impl Control {
         match step {
             Step::Nothing => {}
             Step::Start => {
-                if let Err(error) = engine.start(run, &self.execution_input(engine, row)?).await {
+                let service = services::by_id(self.store.read(), &row.service_id).await?;
+                if let Err(error) = engine.start(run, &self.execution_input(engine, row, &service)?).await {
                     return Ok(Err(error));
                 }
-                self.change_execution(run, |e| e.state = executions::STARTED.into()).await?;
+                self.change_execution(run, |e| {
+                    // Its end may have been told already.
+                    if e.state == executions::WANTED {
+                        e.state = executions::STARTED.into();
+                    }
+                })
+                .await?;
             }
             Step::Forget => self.change_execution(run, |e| e.state = executions::OVER.into()).await?,
             Step::Stop(why) => {

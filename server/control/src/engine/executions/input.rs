@@ -4,16 +4,19 @@ use domain::{
     RunId, StageKind,
     plan::{Plan, Trigger},
 };
-use entity::run;
+use entity::{run, service};
 use serde_json::{Map, Value, json};
 
 use super::Executions;
-use crate::{Control, error::Result};
+use crate::{Control, error::Result, store::rows};
 
 /// Purpose of tickets.
 const TICKET: &str = "ticket";
 /// How much longer than its limit a task may take: to be placed, to fetch its image, to report.
 const GRACE_S: u32 = 15 * 60;
+
+/// How much longer than an approval a gate waits: the expiry is the approval's, and this one is for when nobody is there to tell of it.
+const SLACK_S: u32 = 7 * 24 * 3600;
 
 /// What a stage's task may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +35,12 @@ impl Default for Size {
 
 impl Control {
     /// The input of a run's execution. No secret is in it but tickets, each good for one stage of this run.
-    pub(super) fn execution_input(&self, engine: &dyn Executions, run: &run::Model) -> Result<Value> {
+    pub(super) fn execution_input(
+        &self,
+        engine: &dyn Executions,
+        run: &run::Model,
+        service: &service::Model,
+    ) -> Result<Value> {
         let id: RunId = run.id.parse()?;
         let plan: Plan = serde_json::from_str(&run.plan)?;
         let mut stages = Map::new();
@@ -57,7 +65,7 @@ impl Control {
             "server": self.setup.url,
             "stages": stages,
             // Whether anybody has to be asked is found out at the gate: a hold may come up until then.
-            "gate": { "ask": deploys && settled, "timeout": 366 * 24 * 3600 },
+            "gate": { "ask": deploys && settled, "timeout": rows::settings(service)?.approval_timeout_s + SLACK_S },
         }))
     }
 
