@@ -354,7 +354,7 @@ impl Trouble {
 }
 
 /// What an error is in the end about.
-fn innermost(error: &dyn StdError) -> String {
+pub(crate) fn innermost(error: &dyn StdError) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
         last = source;

@@ -6,6 +6,8 @@ use aws_sdk_sfn::{
 };
 use control::engine::executions::EngineError;
 
+use crate::account::innermost;
+
 /// What went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -61,11 +63,7 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     let Some(answer) = error.as_service_error() else {
-        let mut last: &dyn std::error::Error = error;
-        while let Some(source) = last.source() {
-            last = source;
-        }
-        return EngineError::Away(away(what, &last.to_string()));
+        return EngineError::Away(away(what, &innermost(error)));
     };
     let code = answer.code().unwrap_or_default();
     let said = answer.message().unwrap_or(code);

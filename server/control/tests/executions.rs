@@ -117,19 +117,7 @@ impl Story {
         *script.commit.lock().unwrap() = Some(Commit { sha: "a".repeat(40), ..Commit::default() });
         *script.launched.lock().unwrap() = Some(Vec::new());
         let clock = Arc::new(AtomicI64::new(1_000_000));
-        let place: url::Url = "https://github.com".parse().unwrap();
-        let forge = github::GitHub::new(github::Place { api: place.clone(), url: place }, None);
-        let ports = Ports {
-            images: None,
-            cloud: None,
-            launcher: script.clone(),
-            git: script.clone(),
-            host: script.clone(),
-            forge: Arc::new(forge),
-            identity: None,
-            hot: None,
-            executions: driven.then(|| engine.clone() as _),
-        };
+        let ports = Ports { executions: driven.then(|| engine.clone() as _), ..script::ports(&script) };
         let node = Node { id: "a1".into(), folder: "a".into(), ..Node::default() };
         let setup = Setup { node, url: "https://seamless.example.org".into(), ..Setup::default() };
         let time = clock.clone();
@@ -529,4 +517,34 @@ async fn what_cannot_be_dealt_with_is_set_aside_and_its_secrets_stay_hidden() {
         story.log().await.into_iter().filter(|(kind, _)| kind == "message_set_aside").collect();
     assert!(aside[0].1.contains("gibberish") && aside[0].1.contains("it is no JSON"), "{aside:?}");
     assert!(!aside[1].1.contains("hush"), "{aside:?}");
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_dealt_with_keeps_no_other_from_going_on() {
+    let story = Story::new(true).await;
+    let broken = story.run().await;
+    assert_eq!(story.drive().await, ["start"]);
+    let db = story.control.store().write();
+    let mut row = story.execution(broken).await;
+    row.gate_token = Some("sealed with nothing we know".into());
+    executions::keep(db, row).await.unwrap();
+    story.control.cancel(&Actor::system(), broken).await.unwrap();
+    let next = story.run().await;
+    assert_eq!(story.drive().await, ["start"], "the one after it");
+    assert_eq!(story.execution(next).await.state, executions::STARTED);
+}
+
+#[tokio::test]
+async fn an_execution_whose_service_was_deleted_is_stopped_and_forgotten() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    let claim = story.claim(run, StageKind::Prepare, 0, "one");
+    services::delete(story.control.store().write(), &story.service.to_string()).await.unwrap();
+    let answer = story.control.claim_stage(&claim).await;
+    assert!(matches!(answer, Err(Error::Conflict(_))), "its task is to end: {answer:?}");
+    story.hear(Letter::Gate { run, token: "T".into() }).await;
+    assert_eq!(story.drive().await, ["stop: its service was deleted"]);
+    let left = executions::of(story.control.store().read(), &run.to_string()).await.unwrap();
+    assert_eq!(left, None);
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use control::{
-    Actor, Control, Error, Ports, Setup,
+    Actor, Control, Error, Setup,
     nodes::Node,
     store::{Store, services},
 };
@@ -56,9 +56,6 @@ impl Story {
             false => ("b", &self.scripts[1]),
         };
         script.servers.lock().unwrap().insert(name.to_owned());
-        let url: url::Url = "https://github.com".parse().unwrap();
-        let forge = Arc::new(github::GitHub::new(github::Place { api: url.clone(), url }, None));
-        let (launcher, git, host) = (script.clone(), script.clone(), script.clone());
         let node = Node {
             id: name.into(),
             folder: folder.into(),
@@ -68,20 +65,7 @@ impl Story {
         };
         let (setup, clock) = (Setup { node, ..Setup::default() }, self.clock.clone());
         let clock = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
-        let (key, ports) = (
-            SecretString::from("correct horse"),
-            Ports {
-                launcher,
-                git,
-                host,
-                forge,
-                identity: None,
-                hot: None,
-                executions: None,
-                images: None,
-                cloud: None,
-            },
-        );
+        let (key, ports) = (SecretString::from("correct horse"), script::ports(script));
         let control = Control::with_clock(self.store().await, &key, ports, setup, clock);
         control.alive().await.unwrap();
         control

@@ -8,7 +8,7 @@ mod script;
 use std::sync::Arc;
 
 use control::{
-    Actor, Control, Error, Ports, Setup,
+    Actor, Control, Error, Setup,
     ports::{Found, Keep},
     seal::Sealer,
     store::{Store, services},
@@ -64,27 +64,9 @@ impl Story {
     }
 
     async fn control(&self, key: &str) -> Control {
-        let (launcher, git, host) = (self.script.clone(), self.script.clone(), self.script.clone());
-        let url: url::Url = "https://github.com".parse().unwrap();
-        let forge = Arc::new(github::GitHub::new(github::Place { api: url.clone(), url }, None));
         let key = SecretString::from(key.to_owned());
         let store = Store::open(&self.url).await.unwrap();
-        Control::new(
-            store,
-            &key,
-            Ports {
-                launcher,
-                git,
-                host,
-                forge,
-                identity: None,
-                hot: None,
-                executions: None,
-                images: None,
-                cloud: None,
-            },
-            Setup::default(),
-        )
+        Control::new(store, &key, script::ports(&self.script), Setup::default())
     }
 
     /// What ran: the newest has the greatest number and is live.

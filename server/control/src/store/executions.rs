@@ -60,6 +60,12 @@ pub async fn keep<C: ConnectionTrait>(db: &C, row: execution::Model) -> Result<(
     Ok(())
 }
 
+/// Forgets one.
+pub async fn forget<C: ConnectionTrait>(db: &C, run: &str) -> Result<()> {
+    Entity::delete_by_id(run).exec(db).await?;
+    Ok(())
+}
+
 /// Reads one inside a transaction, lets `change` change it, and writes it; nothing where there is none.
 pub async fn change<C: ConnectionTrait>(
     db: &C,

@@ -6,18 +6,36 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
-use control::ports::{
-    Attempt, Change, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError,
+use control::{
+    Ports,
+    ports::{Attempt, Change, Deployed, Docker, Found, Git, GitError, Host, Keep, Launcher, PortError},
 };
 use domain::{
     EnvironmentName, PipelineId, ServiceId, StageId, containers::ContainerSettings, protocol::Registry,
     service::ServiceSettings, view::Commit,
 };
 use entity::service;
+
+/// Ports that the script answers, without people, Redis, AWS.
+pub fn ports(script: &Arc<Script>) -> Ports {
+    let url: url::Url = "https://github.com".parse().unwrap();
+    let forge = github::GitHub::new(github::Place { api: url.clone(), url }, None);
+    Ports {
+        launcher: script.clone(),
+        git: script.clone(),
+        host: script.clone(),
+        forge: Arc::new(forge),
+        identity: None,
+        hot: None,
+        executions: None,
+        images: None,
+        cloud: None,
+    }
+}
 
 pub type Asked = (Vec<String>, Option<String>);
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{EngineError, Executions, Standing};
 use crate::{
     Control,
-    error::Result,
+    error::{Error, Result},
     store::{
         events::{self, NewEvent},
         executions, runs, services,
@@ -47,26 +47,53 @@ impl Control {
     /// One look at every execution that is not over.
     ///
     /// # Errors
-    /// When the database does not answer. What the engine refuses is written on the run, and tried again.
+    /// When the database does not answer. What the engine refuses is written on the run, and tried again; what else goes wrong with one is logged.
     pub async fn drive(&self, engine: &dyn Executions) -> Result<()> {
         for execution in executions::open(self.store.read()).await? {
-            let now = self.now();
-            if execution.again_at > now.0 {
-                continue;
-            }
-            let run: RunId = execution.run_id.parse()?;
-            let Ok(row) = runs::get(self.store.read(), run).await else { continue };
-            let stages = runs::stages_of(self.store.read(), std::slice::from_ref(&row.id)).await?;
-            let step = step(&execution, &row, stages.get(&row.id).map_or(&[][..], Vec::as_slice), now);
-            if step == Step::Look && !self.may_look() {
-                continue;
-            }
-            match self.take(engine, run, &execution, &row, &step).await? {
-                Ok(()) => {}
-                Err(error) => self.note_trouble(run, &execution, &error).await?,
+            match self.drive_one(engine, &execution).await {
+                // It moved on in between: the next look sees how it stands now.
+                Ok(()) | Err(Error::Conflict(_)) => {}
+                // One that cannot be dealt with must not keep the others from going on.
+                Err(error) => tracing::error!(
+                    run = execution.run_id,
+                    error = &error as &dyn std::error::Error,
+                    "an execution could not be dealt with"
+                ),
             }
         }
         Ok(())
+    }
+
+    async fn drive_one(&self, engine: &dyn Executions, execution: &execution::Model) -> Result<()> {
+        let now = self.now();
+        if execution.again_at > now.0 {
+            return Ok(());
+        }
+        let run: RunId = execution.run_id.parse()?;
+        let row = match runs::get(self.store.read(), run).await {
+            Err(Error::NotFound { .. }) => return self.abandon(engine, run, execution).await,
+            row => row?,
+        };
+        let stages = runs::stages_of(self.store.read(), std::slice::from_ref(&row.id)).await?;
+        let step = step(execution, &row, stages.get(&row.id).map_or(&[][..], Vec::as_slice), now);
+        if step == Step::Look && !self.may_look() {
+            return Ok(());
+        }
+        match self.take(engine, run, execution, &row, &step).await? {
+            Ok(()) => Ok(()),
+            Err(error) => self.note_trouble(run, execution, &error).await,
+        }
+    }
+
+    /// The run was deleted with its service: nobody is there any more for whom the execution could go on.
+    async fn abandon(&self, engine: &dyn Executions, run: RunId, execution: &execution::Model) -> Result<()> {
+        if execution.state == executions::STARTED {
+            match engine.stop(run, "its service was deleted").await {
+                Ok(()) | Err(EngineError::Gone(_)) => {}
+                Err(error) => return self.note_trouble(run, execution, &error).await,
+            }
+        }
+        executions::forget(self.store.write(), &execution.run_id).await
     }
 
     async fn take(

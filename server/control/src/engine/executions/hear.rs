@@ -138,7 +138,10 @@ impl Control {
         let Some(execution) = executions::of(&tx, &run.to_string()).await? else {
             return Ok(()); // the run was removed, or is another Seamless's
         };
-        let mut state = RunState::load(&tx, &execution.run_id).await?;
+        let mut state = match RunState::load(&tx, &execution.run_id).await {
+            Err(Error::NotFound { .. }) => return Ok(()), // deleted with its service; its execution is stopped
+            state => state?,
+        };
         let sealed = match letter {
             Letter::Gate { token, .. } => Some(self.sealer.seal(executions::GATE, token.expose_secret())?),
             _ => None,
