@@ -11,9 +11,11 @@ pub struct Model {
     pub run_id: String,
     /// `wanted`, `started` or `over`.
     pub state: String,
+    /// What the engine calls it; absent until it was started.
+    pub name: Option<String>,
     /// JSON: by kind of stage, which task has claimed it at which try.
     pub claims: String,
-    /// With what its gate is answered, sealed; absent while it waits for none.
+    /// With what its gate is answered, sealed: a line for each time it asked. Empty once all are answered, absent before it asked.
     pub gate_token: Option<String>,
     /// What keeps it from going on, in words for people.
     pub trouble: Option<String>,

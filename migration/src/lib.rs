@@ -12,6 +12,7 @@ mod m0007_people;
 mod m0008_drafts;
 mod m0009_executions;
 mod m0010_tokens;
+mod m0013_execution_names;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_drafts::Migration),
             Box::new(m0009_executions::Migration),
             Box::new(m0010_tokens::Migration),
+            Box::new(m0013_execution_names::Migration),
         ]
     }
 }

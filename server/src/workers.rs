@@ -52,6 +52,8 @@ pub fn start(
             },
         );
         workers.listen(engine);
+    } else {
+        workers.look("let-go", 60, Whose::One(70), |c| async move { c.let_go().await });
     }
     workers.look("reconcile", 2, Whose::Each, |c| async move { c.reconcile().await });
     workers.look("heads", 15, Whose::Folders(40), |c| async move { c.look_at_heads(false).await });

@@ -105,12 +105,14 @@ impl StepFunctions {
 
 #[async_trait]
 impl Executions for StepFunctions {
-    async fn start(&self, run: RunId, input: &Value) -> Result<(), EngineError> {
+    async fn start(&self, run: RunId, input: &Value) -> Result<String, EngineError> {
         let call = self.states.start_execution().state_machine_arn(&self.settings.machine);
         match call.name(run.to_string()).input(input.to_string()).send().await {
-            Ok(_) => Ok(()),
+            Ok(started) => Ok(started.execution_arn),
             // Started before a crash, or by another server, perhaps with what the settings were then.
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => Ok(()),
+            Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
+                Ok(self.settings.execution(run))
+            }
             Err(e) => Err(match engine_error("the execution cannot be started", &e) {
                 // A machine that is missing may come back; an execution that does not exist cannot.
                 EngineError::Gone(why) => EngineError::Refused(why),
@@ -119,9 +121,9 @@ impl Executions for StepFunctions {
         }
     }
 
-    async fn stop(&self, run: RunId, why: &str) -> Result<(), EngineError> {
+    async fn stop(&self, name: &str, why: &str) -> Result<(), EngineError> {
         let why: String = why.chars().take(1000).collect();
-        let call = self.states.stop_execution().execution_arn(self.settings.execution(run));
+        let call = self.states.stop_execution().execution_arn(name);
         let stopped = call.error("Seamless.Stopped").cause(why).send().await;
         stopped.map(drop).map_err(|e| engine_error("the execution cannot be stopped", &e))
     }
@@ -142,8 +144,8 @@ impl Executions for StepFunctions {
         }
     }
 
-    async fn look(&self, run: RunId) -> Result<Standing, EngineError> {
-        let call = self.states.describe_execution().execution_arn(self.settings.execution(run));
+    async fn look(&self, name: &str) -> Result<Standing, EngineError> {
+        let call = self.states.describe_execution().execution_arn(name);
         let found = match call.send().await {
             Ok(found) => found,
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => {
@@ -199,15 +201,16 @@ impl Executions for StepFunctions {
         done.map(drop).map_err(|e| engine_error("a message cannot be removed", &e))
     }
 
-    fn page(&self, run: RunId) -> Option<String> {
-        let [partition, region, ..] = self.settings.parts()?;
+    fn page(&self, name: &str) -> Option<String> {
+        let ["arn", partition, "states", region, ..] = name.split(':').collect::<Vec<_>>()[..] else {
+            return None;
+        };
         let site = match partition {
             "aws-cn" => "console.amazonaws.cn",
             "aws-us-gov" => "console.amazonaws-us-gov.com",
             _ => "console.aws.amazon.com",
         };
-        let arn = self.settings.execution(run);
-        Some(format!("https://{region}.{site}/states/home?region={region}#/v2/executions/details/{arn}"))
+        Some(format!("https://{region}.{site}/states/home?region={region}#/v2/executions/details/{name}"))
     }
 
     fn size(&self, kind: StageKind) -> Size {

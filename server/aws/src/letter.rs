@@ -7,6 +7,26 @@ use domain::StageKind;
 use serde::Deserialize;
 use serde_json::Value;
 
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Failure {
+    stage: Option<String>,
+    error: String,
+    cause: Value,
+}
+
+impl Failure {
+    fn told(&self) -> (Option<StageKind>, String) {
+        let cause = match &self.cause {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        let stage = self.stage.as_deref().and_then(|stage| stage.parse().ok());
+        (stage, why(&self.error, &cause))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 enum Ours {
@@ -22,6 +42,9 @@ enum Ours {
         error: String,
         #[serde(default)]
         cause: Value,
+        /// The other check, where both failed.
+        #[serde(default)]
+        others: Vec<Failure>,
     },
     Ended {
         run: String,
@@ -57,14 +80,10 @@ fn letter(ours: Ours) -> Result<Letter, String> {
     let id = |run: String| run.parse().map_err(|e| format!("its run has no id of ours: {e}"));
     Ok(match ours {
         Ours::Gate { run, token } => Letter::Gate { run: id(run)?, token: token.into() },
-        Ours::Failed { run, stage, error, cause } => {
-            let cause = match cause {
-                Value::String(text) => text,
-                Value::Null => String::new(),
-                other => other.to_string(),
-            };
-            let stage = stage.and_then(|stage| stage.parse::<StageKind>().ok());
-            Letter::Failed { run: id(run)?, stage, why: why(&error, &cause) }
+        Ours::Failed { run, stage, error, cause, others } => {
+            let first = Failure { stage, error, cause };
+            let stages = std::iter::once(&first).chain(&others).map(Failure::told).collect();
+            Letter::Failed { run: id(run)?, stages }
         }
         Ours::Ended { run, status } => {
             let how = if status == "succeeded" { Ok(()) } else { Err(format!("its execution {status}")) };
@@ -191,9 +210,17 @@ mod tests {
         assert!(matches!(gate, Letter::Gate { .. }));
         assert!(!format!("{gate:?}").contains("AAA"), "a token is as good as an approval");
         let failed = read(&format!(
-            r#"{{"kind":"failed","run":"{RUN}","stage":"build","error":"States.Timeout","cause":""}}"#
+            r#"{{"kind":"failed","run":"{RUN}","stage":"unit_test","error":"States.Timeout","cause":"",
+                 "others":[{{"stage":"code_quality","error":"","cause":"odd"}}]}}"#
         ));
-        assert!(matches!(failed.unwrap(), Letter::Failed { stage: Some(StageKind::Build), .. }));
+        let Letter::Failed { stages, .. } = failed.unwrap() else { unreachable!() };
+        assert_eq!(
+            stages,
+            [
+                (Some(StageKind::UnitTest), "its task did not end within its limit".to_owned()),
+                (Some(StageKind::CodeQuality), "odd".to_owned()),
+            ]
+        );
         let ended = read(&format!(r#"{{"kind":"ended","run":"{RUN}","status":"succeeded"}}"#)).unwrap();
         assert!(matches!(ended, Letter::Ended { how: Ok(()), .. }));
         let event = format!(

@@ -211,9 +211,9 @@ impl Control {
     async fn note_executions(&self, views: &mut [Run]) -> Result<()> {
         let Some(engine) = &self.ports.executions else { return Ok(()) };
         if let [run] = views
-            && executions::of(self.store.read(), &run.id.to_string()).await?.is_some()
+            && let Some(execution) = executions::of(self.store.read(), &run.id.to_string()).await?
         {
-            run.execution = engine.page(run.id);
+            run.execution = execution.name.and_then(|name| engine.page(&name));
         }
         if views.iter().all(|run| run.status.is_terminal()) {
             return Ok(());

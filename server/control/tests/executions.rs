@@ -60,22 +60,23 @@ impl Engine {
 
 #[async_trait]
 impl Executions for Engine {
-    async fn start(&self, run: RunId, input: &Value) -> Result<(), EngineError> {
+    async fn start(&self, run: RunId, input: &Value) -> Result<String, EngineError> {
         self.ask("start".into())?;
         let before = self.inputs.lock().unwrap().insert(run.to_string(), input.clone());
         assert!(
             before.is_none_or(|before| before == *input),
             "starting twice is starting once: the same input"
         );
-        Ok(())
+        Ok(format!("execution of {run}"))
     }
-    async fn stop(&self, _: RunId, why: &str) -> Result<(), EngineError> {
+    async fn stop(&self, name: &str, why: &str) -> Result<(), EngineError> {
+        assert!(name.starts_with("execution of "), "{name}");
         self.ask(format!("stop: {why}"))
     }
     async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError> {
         self.ask(format!("answer {}: {passes:?}", token.expose_secret()))
     }
-    async fn look(&self, _: RunId) -> Result<Standing, EngineError> {
+    async fn look(&self, _: &str) -> Result<Standing, EngineError> {
         self.ask("look".into())?;
         Ok(self.standing.lock().unwrap().clone().unwrap_or(Standing::Running))
     }
@@ -90,7 +91,7 @@ impl Executions for Engine {
         self.removed.lock().unwrap().push(message.handle.clone());
         Ok(())
     }
-    fn page(&self, _: RunId) -> Option<String> {
+    fn page(&self, _: &str) -> Option<String> {
         None
     }
     fn size(&self, _: StageKind) -> Size {
@@ -112,18 +113,12 @@ impl Story {
     /// With an engine elsewhere, or with the embedded one.
     async fn new(driven: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("seamless.db").display());
         let (engine, script) = (Arc::new(Engine::default()), Arc::new(Script::default()));
         *script.commit.lock().unwrap() = Some(Commit { sha: "a".repeat(40), ..Commit::default() });
         *script.launched.lock().unwrap() = Some(Vec::new());
         let clock = Arc::new(AtomicI64::new(1_000_000));
-        let ports = Ports { executions: driven.then(|| engine.clone() as _), ..script::ports(&script) };
-        let node = Node { id: "a1".into(), folder: "a".into(), ..Node::default() };
-        let setup = Setup { node, url: "https://seamless.example.org".into(), ..Setup::default() };
-        let time = clock.clone();
-        let time = Arc::new(move || Timestamp(time.load(Ordering::Relaxed)));
-        let store = Store::open(&url).await.unwrap();
-        let control = Control::with_clock(store, &SecretString::from("correct horse"), ports, setup, time);
+        let url = format!("sqlite:{}", folder.path().join("seamless.db").display());
+        let control = start(Store::open(&url).await.unwrap(), &engine, &script, &clock, driven);
         let service = ServiceId::from_parts(1, 1);
         let mut settings = ServiceSettings::new("orders", "/srv/orders.git");
         for command in [
@@ -139,6 +134,23 @@ impl Story {
         row.hook_secret = "none".into();
         services::insert(control.store().write(), row).await.unwrap();
         Self { control, engine, script, clock, service, _folder: folder }
+    }
+
+    /// A server after this one, with an engine elsewhere or without.
+    fn restart(&mut self, driven: bool) {
+        let store = self.control.store().clone();
+        self.control = start(store, &self.engine, &self.script, &self.clock, driven);
+    }
+
+    /// Looks that may be had at once.
+    async fn looks(&self) -> Vec<String> {
+        loop {
+            let asked = self.drive().await;
+            if !asked.is_empty() {
+                return asked;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn run(&self) -> RunId {
@@ -227,6 +239,25 @@ impl Story {
             })
             .collect()
     }
+}
+
+fn start(
+    store: Store,
+    engine: &Arc<Engine>,
+    script: &Arc<Script>,
+    clock: &Arc<AtomicI64>,
+    driven: bool,
+) -> Control {
+    let ports = Ports { executions: driven.then(|| engine.clone() as _), ..script::ports(script) };
+    let node = Node { id: "a1".into(), folder: "a".into(), ..Node::default() };
+    let setup = Setup { node, url: "https://seamless.example.org".into(), ..Setup::default() };
+    let time = clock.clone();
+    let time = Arc::new(move || Timestamp(time.load(Ordering::Relaxed)));
+    Control::with_clock(store, &SecretString::from("correct horse"), ports, setup, time)
+}
+
+fn failed(run: RunId, stage: StageKind, why: &str) -> Letter {
+    Letter::Failed { run, stages: vec![(Some(stage), why.to_owned())] }
 }
 
 const CHECKED: [StageKind; 5] = [
@@ -344,6 +375,9 @@ async fn a_stage_is_given_to_the_task_it_was_meant_for_and_to_no_other() {
     story.control.job(&proven).await.unwrap();
     assert!(matches!(story.control.claim_stage(&prepare).await, Err(Error::Conflict(_))), "its job is gone");
     let again = Claim { round: 100, task: "three".into(), ..prepare.clone() };
+    let early = story.control.claim_stage(&again).await.unwrap();
+    assert!(matches!(early, Claimed::Wait { .. }), "the first may live: {early:?}");
+    story.goes_by(16);
     let Claimed::Go { attempt: 2, token, .. } = story.control.claim_stage(&again).await.unwrap() else {
         panic!("the next try gets the next attempt")
     };
@@ -353,6 +387,7 @@ async fn a_stage_is_given_to_the_task_it_was_meant_for_and_to_no_other() {
 
     // Lost once more is once too often, and the machine is told to go to its end.
     let third = Claim { round: 200, task: "four".into(), ..prepare.clone() };
+    story.goes_by(16);
     assert_eq!(story.control.claim_stage(&third).await.unwrap(), Claimed::Over { passed: false });
     let (status, reason, _) = story.status(run, StageKind::Prepare).await;
     assert_eq!(
@@ -369,10 +404,10 @@ async fn what_never_starts_and_what_ends_without_a_word_gets_a_verdict() {
     story.drive().await;
     story.task(run, StageKind::Prepare, Outcome::Success).await;
     let why = "its task could not be started: RESOURCE:MEMORY";
-    story.hear(Letter::Failed { run, stage: Some(StageKind::UnitTest), why: why.into() }).await;
+    story.hear(failed(run, StageKind::UnitTest, why)).await;
     assert_eq!(story.status(run, StageKind::UnitTest).await, (Status::Failure, Some(why.into()), 1));
     story.task(run, StageKind::CodeQuality, Outcome::Success).await;
-    story.hear(Letter::Failed { run, stage: Some(StageKind::CodeQuality), why: "late".into() }).await;
+    story.hear(failed(run, StageKind::CodeQuality, "late")).await;
     assert_eq!(story.status(run, StageKind::CodeQuality).await.0, Status::Success, "it has its verdict");
     let (status, reason, _) = story.status(run, StageKind::Build).await;
     assert_eq!((status, reason.as_deref()), (Status::Skipped, Some("not run: Unit Test failed")));
@@ -547,4 +582,162 @@ async fn an_execution_whose_service_was_deleted_is_stopped_and_forgotten() {
     assert_eq!(story.drive().await, ["stop: its service was deleted"]);
     let left = executions::of(story.control.store().read(), &run.to_string()).await.unwrap();
     assert_eq!(left, None);
+}
+
+#[tokio::test]
+async fn all_that_asked_at_a_gate_are_answered_whatever_comes_between() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    for kind in CHECKED.into_iter().chain([StageKind::DeployStaging]) {
+        story.task(run, kind, Outcome::Success).await;
+    }
+    // The state began anew, and its messages overtook each other: nobody knows which of the tokens it waits with.
+    for token in ["new", "old"] {
+        story.hear(Letter::Gate { run, token: token.into() }).await;
+    }
+    story.control.approve(&Actor::system(), run, None).await.unwrap();
+    *story.engine.refuses.lock().unwrap() = Some(EngineError::Away("AWS does not answer".into()));
+    assert_eq!(story.drive().await, [""; 0]);
+    *story.engine.refuses.lock().unwrap() = None;
+    story.goes_by(2);
+    assert_eq!(story.drive().await, ["answer new: Ok(())", "answer old: Ok(())"]);
+    assert_eq!(story.drive().await, [""; 0]);
+    story.hear(Letter::Gate { run, token: "late".into() }).await;
+    assert_eq!(story.drive().await, ["answer late: Ok(())"], "one that comes after the decision too");
+
+    // However often it could not be dealt with: it stays in the queue.
+    let message = |letter| Message { handle: "a".into(), times: 99, body: String::new(), letter };
+    let queue = vec![message(Ok(Letter::Gate { run, token: "T".into() }))];
+    *story.engine.queue.lock().unwrap() = queue;
+    let mut row = story.execution(run).await;
+    let claims = std::mem::replace(&mut row.claims, "what nobody can read".into());
+    executions::keep(story.control.store().write(), row.clone()).await.unwrap();
+    let heard = story.control.listen(story.engine.as_ref()).await.unwrap();
+    assert_eq!((heard.done, heard.aside), (0, 0));
+    row.claims = claims;
+    executions::keep(story.control.store().write(), row).await.unwrap();
+    assert_eq!(story.control.listen(story.engine.as_ref()).await.unwrap().done, 1);
+    assert_eq!(story.drive().await, ["answer T: Ok(())"]);
+}
+
+#[tokio::test]
+async fn an_execution_that_never_asks_at_its_gate_is_told_on_the_run() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    for kind in CHECKED.into_iter().chain([StageKind::DeployStaging]) {
+        story.task(run, kind, Outcome::Success).await;
+    }
+    story.control.approve(&Actor::system(), run, None).await.unwrap();
+    story.goes_by(200);
+    assert_eq!(story.drive().await, ["look"], "the message may be on its way");
+    story.goes_by(200);
+    assert_eq!(story.looks().await, ["look"]);
+    let reason = story.control.run(run).await.unwrap().reason.unwrap();
+    assert!(reason.contains("never asked"), "{reason}");
+    story.hear(Letter::Gate { run, token: "T".into() }).await;
+    story.goes_by(60);
+    assert_eq!(story.drive().await, ["answer T: Ok(())"]);
+    assert_eq!(story.control.run(run).await.unwrap().reason, None);
+}
+
+#[tokio::test]
+async fn no_deploy_begins_while_one_that_was_lost_may_undo_itself() {
+    let story = Story::new(true).await;
+    let (first, second) = (story.run().await, story.run().await);
+    story.drive().await;
+    for run in [first, second] {
+        for kind in CHECKED {
+            story.task(run, kind, Outcome::Success).await;
+        }
+    }
+    let token = story.begins(first, StageKind::DeployStaging).await;
+    let proven = story.control.prove(&token).await.unwrap();
+    story.control.job(&proven).await.unwrap();
+    let next = story.claim(second, StageKind::DeployStaging, 0, "next");
+    let before = story.log().await;
+    let waits = story.control.claim_stage(&next).await.unwrap();
+    assert!(matches!(&waits, Claimed::Wait { why, .. } if why.contains("in progress")), "{waits:?}");
+    assert_eq!(story.log().await, before, "who stands in line changes nothing");
+
+    story.hear(Letter::Ended { run: first, how: Err("stopped by hand".into()) }).await;
+    let waits = story.control.claim_stage(&next).await.unwrap();
+    assert!(matches!(&waits, Claimed::Wait { why, .. } if why.contains("undo itself")), "{waits:?}");
+    story.goes_by(131);
+    assert!(matches!(story.control.claim_stage(&next).await.unwrap(), Claimed::Go { .. }));
+
+    // One that ended by its own word holds up nobody.
+    let third = story.run().await;
+    story.drive().await;
+    for kind in CHECKED {
+        story.task(third, kind, Outcome::Success).await;
+    }
+    let Claimed::Go { token, .. } = story.control.claim_stage(&next).await.unwrap() else { panic!() };
+    story.finish(&token, StageKind::DeployStaging, Outcome::Failure).await;
+    story.begins(third, StageKind::DeployStaging).await;
+}
+
+#[tokio::test]
+async fn what_is_left_out_because_something_failed_did_not_go_well() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    story.task(run, StageKind::Prepare, Outcome::Failure).await;
+    for kind in [StageKind::CodeQuality, StageKind::Build, StageKind::DeployProduction] {
+        let answer = story.control.claim_stage(&story.claim(run, kind, 0, "x")).await.unwrap();
+        assert_eq!(answer, Claimed::Over { passed: false }, "{kind}");
+    }
+    assert_eq!(story.drive().await, [""; 0], "its execution has a while to end by itself");
+    story.goes_by(601);
+    assert_eq!(story.drive().await, ["stop: Prepare: prepare exited with 1"]);
+}
+
+#[tokio::test]
+async fn a_task_that_hangs_is_ended() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    let token = story.begins(run, StageKind::Prepare).await;
+    story.control.job(&story.control.prove(&token).await.unwrap()).await.unwrap();
+    story.goes_by(599);
+    assert_eq!(story.drive().await, ["look"]);
+    story.goes_by(2);
+    assert_eq!(story.drive().await, ["stop: its task was not heard of for 10 m 01 s"]);
+    let (status, reason, _) = story.status(run, StageKind::Prepare).await;
+    assert_eq!(status, Status::Failure);
+    assert_eq!(reason.as_deref(), Some("runner lost: its task was not heard of for 10 m 01 s"));
+}
+
+#[tokio::test]
+async fn runs_whose_engine_was_taken_away_get_an_end_or_go_on_here() {
+    let mut story = Story::new(true).await;
+    let begun = story.run().await;
+    story.drive().await;
+    let token = story.begins(begun, StageKind::Prepare).await;
+    let waiting = story.run().await;
+    story.control.let_go().await.unwrap();
+    story.goes_by(700);
+    story.control.let_go().await.unwrap();
+    assert_eq!(story.status(begun, StageKind::Prepare).await.0, Status::InProgress, "it is driven");
+
+    story.restart(false);
+    story.control.let_go().await.unwrap();
+    assert_eq!(
+        story.status(begun, StageKind::Prepare).await.0,
+        Status::InProgress,
+        "another server may drive it"
+    );
+    story.goes_by(500);
+    story.control.heartbeat(&story.control.prove(&token).await.unwrap(), &Heartbeat {}).await.unwrap();
+    story.goes_by(500);
+    story.control.let_go().await.unwrap();
+    assert_eq!(story.status(begun, StageKind::Prepare).await.0, Status::InProgress, "its task was heard of");
+    assert_eq!(story.control.dispatch().await.unwrap(), 1, "nothing of the other had begun");
+    assert_eq!(story.status(waiting, StageKind::Prepare).await.0, Status::InProgress);
+    story.goes_by(601);
+    story.control.let_go().await.unwrap();
+    let (status, reason, _) = story.status(begun, StageKind::Prepare).await;
+    assert_eq!(status, Status::Failure);
+    assert!(reason.as_deref().is_some_and(|why| why.contains("not set any more")), "{reason:?}");
 }

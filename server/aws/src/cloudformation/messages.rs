@@ -17,8 +17,10 @@ pub(super) fn add(resources: &mut Resources) {
         queue
     };
     add("DeadLetters", "AWS::SQS::Queue", queue(json!({})));
+    // What cannot be read the server takes out by itself. What it could not write down yet, such as a gate's token, must not get lost
+    // while its database is away: this is the most that SQS allows.
     let dead =
-        json!({ "deadLetterTargetArn": { "Fn::GetAtt": ["DeadLetters", "Arn"] }, "maxReceiveCount": 8 });
+        json!({ "deadLetterTargetArn": { "Fn::GetAtt": ["DeadLetters", "Arn"] }, "maxReceiveCount": 1000 });
     add("Queue", "AWS::SQS::Queue", queue(json!({ "RedrivePolicy": dead, "VisibilityTimeout": 60 })));
     add("Topic", "AWS::SNS::Topic", json!({}));
     for name in ["MachineLogs", "StageLogs"] {

@@ -2,7 +2,9 @@
 
 use domain::{RunId, Timestamp};
 use entity::execution::{self, Column, Entity};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, prelude::*, sea_query::OnConflict,
+};
 
 use crate::error::Result;
 
@@ -20,11 +22,18 @@ pub async fn of<C: ConnectionTrait>(db: &C, run: &str) -> Result<Option<executio
     Ok(Entity::find_by_id(run).one(db).await?)
 }
 
+/// The same, inside a transaction that is going to change it: on PostgreSQL its row stays locked until the end. It is locked before
+/// its run, by whoever changes both.
+pub async fn lock<C: ConnectionTrait>(db: &C, run: &str) -> Result<Option<execution::Model>> {
+    Ok(Entity::find_by_id(run).lock_exclusive().one(db).await?)
+}
+
 /// A run is to be driven by another engine.
 pub async fn want<C: ConnectionTrait>(db: &C, run: RunId, now: Timestamp) -> Result<()> {
     let row = execution::Model {
         run_id: run.to_string(),
         state: WANTED.into(),
+        name: None,
         claims: "{}".into(),
         gate_token: None,
         trouble: None,
@@ -36,16 +45,17 @@ pub async fn want<C: ConnectionTrait>(db: &C, run: RunId, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Those that are not over, the oldest first.
+/// Those that are not over, first what was not heard of for the longest.
 pub async fn open<C: ConnectionTrait>(db: &C) -> Result<Vec<execution::Model>> {
     let open = Entity::find().filter(Column::State.is_in([WANTED, STARTED]));
-    Ok(open.order_by_asc(Column::RunId).all(db).await?)
+    Ok(open.order_by_asc(Column::SeenAt).order_by_asc(Column::RunId).all(db).await?)
 }
 
 /// Writes one as it stands.
 pub async fn keep<C: ConnectionTrait>(db: &C, row: execution::Model) -> Result<()> {
     let changed = [
         Column::State,
+        Column::Name,
         Column::Claims,
         Column::GateToken,
         Column::Trouble,
@@ -72,8 +82,7 @@ pub async fn change<C: ConnectionTrait>(
     run: &str,
     change: impl FnOnce(&mut execution::Model),
 ) -> Result<()> {
-    use sea_orm::QuerySelect;
-    let Some(mut row) = Entity::find_by_id(run).lock_exclusive().one(db).await? else { return Ok(()) };
+    let Some(mut row) = lock(db, run).await? else { return Ok(()) };
     change(&mut row);
     keep(db, row).await
 }

@@ -53,7 +53,7 @@ async fn all<C: ConnectionTrait>(db: &C, sealer: &Sealer) -> Result<usize> {
         }
     }
     for mut execution in executions::open(db).await? {
-        if let Some(token) = &mut execution.gate_token {
+        if let Some(token) = execution.gate_token.as_mut().filter(|tokens| !tokens.is_empty()) {
             again(executions::GATE, token)?;
             executions::keep(db, execution).await?;
         }

@@ -133,6 +133,20 @@ pub async fn queue<C: ConnectionTrait>(db: &C) -> Result<(Vec<stage::Model>, Vec
     Ok(rows.into_iter().partition(|s| s.status == "idle"))
 }
 
+/// Stages of this kind of a service that ended after a time.
+pub async fn ended_since<C: ConnectionTrait>(
+    db: &C,
+    service: &str,
+    kind: &str,
+    since: i64,
+) -> Result<Vec<stage::Model>> {
+    let ended = stage::Entity::find()
+        .filter(stage::Column::ServiceId.eq(service))
+        .filter(stage::Column::Kind.eq(kind))
+        .filter(stage::Column::EndedAt.gt(since));
+    Ok(ended.all(db).await?)
+}
+
 /// Durations of the newest successes of a service's stages: `(kind, milliseconds)`, newest first.
 pub async fn past_durations<C: ConnectionTrait>(db: &C, service: &str) -> Result<Vec<(String, i64)>> {
     let rows: Vec<(String, Option<i64>, Option<i64>)> = stage::Entity::find()

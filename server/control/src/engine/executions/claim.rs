@@ -1,16 +1,17 @@
 //! A task asks for the stage it was started for. It gets a token that is bound to one attempt, as any runner does; who comes second, or
 //! late, gets none.
 
-use std::collections::BTreeMap;
-
 use domain::{
-    StageEvent, StageKind, Status,
+    StageEvent, StageKind, Status, Timestamp,
     protocol::{Claim, Claimed},
 };
+use sea_orm::ConnectionTrait;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 
-use super::HOME;
+use super::{
+    HOME,
+    claims::{Claims, Holder, undoes},
+};
 use crate::{
     Control,
     engine::attempt::new_attempt_token,
@@ -20,19 +21,14 @@ use crate::{
 
 /// After how long a task that has to wait asks again, in milliseconds.
 const AGAIN_MS: u64 = 1000;
-
-/// Who has claimed a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
-    round: u32,
-    task: String,
-}
+/// A runner that was heard of within this time is taken to live, in milliseconds: it is heard of every second.
+const ALIVE_MS: i64 = 15_000;
 
 impl Control {
-    /// Answers the claim of a task.
+    /// Answers the claim of a task. One that has to wait changes nothing, however often it asks.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a ticket that is not of this stage; [`Error::Conflict`] when another task has the stage, or the run is over.
+    /// [`Error::Refused`] for a ticket that is not of this stage; [`Error::Conflict`] when another task has the stage, or the run is gone.
     pub async fn claim_stage(&self, claim: &Claim) -> Result<Claimed> {
         if !self.admits(&claim.ticket, claim.run, claim.stage) {
             return Err(Error::Refused("this is no ticket for that stage".into()));
@@ -41,22 +37,22 @@ impl Control {
         let tx = self.store.begin().await?;
         backend::lock(&tx, backend::Lock::Dispatch).await?;
         let gone = || Error::Conflict("no engine drives this run".into());
-        let mut state = match RunState::load(&tx, &claim.run.to_string()).await {
+        let mut execution = executions::lock(&tx, &claim.run.to_string()).await?.ok_or_else(gone)?;
+        let mut state = match RunState::load(&tx, &execution.run_id).await {
             // Whoever asks is to end, not to ask again.
             Err(Error::NotFound { .. }) => return Err(gone()),
             state => state?,
         };
-        let execution = executions::of(&tx, &state.run.id).await?.ok_or_else(gone)?;
-        let mut claims: BTreeMap<StageKind, Holder> = serde_json::from_str(&execution.claims)?;
-        let service = services::by_id(&tx, &state.run.service_id).await?;
-        let facts = crate::runs::gate_facts(&service)?;
-        let own = Holder { round: claim.round, task: claim.task.clone() };
-        let status = state
-            .status_of(kind)
+        let mut claims = Claims::of(&execution)?;
+        let facts = crate::runs::gate_facts(&services::by_id(&tx, &state.run.service_id).await?)?;
+        let own = Holder::new(claim.round, &claim.task);
+        let row = state
+            .stage(kind)
             .ok_or_else(|| Error::Conflict(format!("this run has no stage {}", kind.title())))?;
-        if status == Status::InProgress {
-            let held = claims.get(&kind);
-            if held == Some(&own) && state.stage(kind).is_some_and(|row| row.heartbeat_at.is_none()) {
+        let mut lost = false;
+        if row.status == Status::InProgress.as_str() {
+            let held = claims.holder(kind);
+            if held == Some(&own) && row.heartbeat_at.is_none() {
                 // The answer was lost on its way, and nothing was done: it is given again, with another token.
                 let Some(row) = state.stage_mut(kind) else { return Err(gone()) };
                 let (id, attempt) = (row.id.parse()?, row.attempt as u32);
@@ -68,56 +64,76 @@ impl Control {
             if held.is_some_and(|held| held.round >= own.round) {
                 return Err(Error::Conflict("another task has this stage".into()));
             }
-            self.lose(&mut state, kind, "its task ended without a word", now)?;
-            state.settle(&facts, now)?;
-        }
-        let waits = |why: String| Claimed::Wait { after_ms: AGAIN_MS, why };
-        let answer = match state.status_of(kind) {
-            Some(Status::Idle) if state.stage(kind).is_some_and(|row| row.ready_at.is_some()) => {
-                let (_, busy) = runs::queue(&tx).await?;
-                let taken = |row: &&entity::stage::Model| {
-                    row.service_id == service.id && row.kind == kind.as_str() && row.run_id != state.run.id
-                };
-                if kind.environment().is_some() && busy.iter().any(|row| taken(&row)) {
-                    waits(format!("another run has {} in progress", kind.title()))
-                } else if self.overtaken(&tx, &mut state, kind, now).await? {
-                    Claimed::Over { passed: true }
-                } else {
-                    let (attempt, token) = self.begin(&mut state, kind, HOME, now)?;
-                    claims.insert(kind, own);
-                    let Some(row) = state.stage(kind) else { return Err(gone()) };
-                    Claimed::Go { id: row.id.parse()?, attempt, token: token.expose_secret().to_owned() }
-                }
+            if row.heartbeat_at.or(row.started_at).is_some_and(|at| now.0 - at < ALIVE_MS) {
+                return Ok(waits("the task that has this stage was heard of a moment ago"));
             }
-            Some(Status::AwaitingApproval) => waits("nobody has approved yet".into()),
-            Some(status) if status.is_terminal() => Claimed::Over { passed: status.lets_pass() },
-            _ => waits("what comes before is not done".into()),
-        };
+            self.lose(&mut state, kind, "its task ended without a word", now)?;
+            claims.shut_out(kind, now);
+            state.settle(&facts, now)?;
+            lost = true;
+        }
+        let answer = self.give(&tx, &mut state, &mut claims, claim, now).await?;
+        if !lost && matches!(answer, Claimed::Wait { .. }) {
+            return Ok(answer);
+        }
         state.settle(&facts, now)?;
         state.save(&tx, now).await?;
-        let claims = serde_json::to_string(&claims)?;
-        executions::change(&tx, &execution.run_id, |row| {
-            row.claims = claims;
-            row.seen_at = now.0;
-            row.trouble = None;
-        })
-        .await?;
+        claims.keep(&mut execution)?;
+        execution.seen_at = now.0;
+        self.well_again(&tx, &mut execution).await?;
+        executions::keep(&tx, execution).await?;
         tx.commit().await?;
-        if !matches!(answer, Claimed::Wait { .. }) {
-            self.nudge.changed(Some(claim.run));
-            self.nudge.dispatch();
-        }
+        self.nudge.changed(Some(claim.run));
+        self.nudge.dispatch();
         Ok(answer)
     }
 
-    /// A task is gone for good without a verdict on its stage: what becomes of it is the same policy as for any lost runner.
-    pub(super) fn lose(
+    /// What becomes of a claim on a stage that no task has.
+    async fn give<C: ConnectionTrait>(
         &self,
+        db: &C,
         state: &mut RunState,
-        kind: StageKind,
-        why: &str,
-        now: domain::Timestamp,
-    ) -> Result<()> {
+        claims: &mut Claims,
+        claim: &Claim,
+        now: Timestamp,
+    ) -> Result<Claimed> {
+        let kind = claim.stage;
+        let Some(row) = state.stage(kind).cloned() else { return Ok(waits("there is no such stage")) };
+        match row.status.parse()? {
+            Status::Idle if row.ready_at.is_some() => {}
+            Status::AwaitingApproval => return Ok(waits("nobody has approved yet")),
+            // Of what is left out because something failed, the machine must not think that it went well.
+            Status::Skipped => {
+                let bad = |row: &entity::stage::Model| {
+                    [Status::Failure.as_str(), Status::Cancelled.as_str()].contains(&row.status.as_str())
+                };
+                return Ok(Claimed::Over { passed: !state.stages.iter().any(bad) });
+            }
+            status if status.is_terminal() => return Ok(Claimed::Over { passed: status.lets_pass() }),
+            _ => return Ok(waits("what comes before is not done")),
+        }
+        if kind.environment().is_some() {
+            let (_, busy) = runs::queue(db).await?;
+            let same = |other: &entity::stage::Model| {
+                other.service_id == row.service_id && other.kind == row.kind && other.run_id != row.run_id
+            };
+            if busy.iter().any(same) {
+                return Ok(waits(&format!("another run has {} in progress", kind.title())));
+            }
+            if undoes(db, &row, now).await? {
+                return Ok(waits("an earlier deploy that was lost may still undo itself"));
+            }
+        }
+        if self.overtaken(db, state, kind, now).await? {
+            return Ok(Claimed::Over { passed: true });
+        }
+        let (attempt, token) = self.begin(state, kind, HOME, now)?;
+        claims.give(kind, Holder::new(claim.round, &claim.task));
+        Ok(Claimed::Go { id: row.id.parse()?, attempt, token: token.expose_secret().to_owned() })
+    }
+
+    /// A task is gone for good without a verdict on its stage: what becomes of it is the same policy as for any lost runner.
+    fn lose(&self, state: &mut RunState, kind: StageKind, why: &str, now: Timestamp) -> Result<()> {
         let Some(row) = state.stage(kind) else { return Ok(()) };
         let (attempt, began) = (row.attempt as u32, row.heartbeat_at.is_some());
         if state.run.cancel_requested {
@@ -134,4 +150,8 @@ impl Control {
             state.apply(kind, StageEvent::Fail, Some(format!("runner lost: {why}")), now)
         }
     }
+}
+
+fn waits(why: &str) -> Claimed {
+    Claimed::Wait { after_ms: AGAIN_MS, why: why.to_owned() }
 }

@@ -3,13 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use domain::{RunId, StageKind, Status, Timestamp};
+use domain::RunId;
 use entity::{execution, run, stage};
 use sea_orm::ConnectionTrait;
-use secrecy::SecretString;
 use serde_json::json;
 
-use super::{EngineError, Executions, Standing};
+use super::{
+    EngineError, Executions, Standing, gate,
+    step::{Step, never_asked, step},
+};
 use crate::{
     Control,
     error::{Error, Result},
@@ -19,29 +21,11 @@ use crate::{
     },
 };
 
-/// How long an execution may take to end by itself once its run is over, in milliseconds.
-const ENDS_MS: i64 = 60_000;
-/// How long a runner may take to end by itself once it was told to, in milliseconds.
-const CANCEL_MS: i64 = 30_000;
-/// What was not heard of for so long is looked at, in milliseconds.
-const SILENT_MS: i64 = 120_000;
 /// Looks at executions are so far apart, in all: the engine's own limit is far above, and shared with everybody in the account.
 const LOOKS: Duration = Duration::from_secs(1);
 /// Pauses while the engine cannot be asked, in milliseconds: doubled each time, up to the longest.
 const FIRST_PAUSE_MS: i64 = 1_000;
 const LONGEST_PAUSE_MS: i64 = 60_000;
-
-/// What one is to do next about an execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Nothing,
-    Start,
-    /// Nothing was started and nothing needs to be.
-    Forget,
-    Stop(String),
-    Answer(std::result::Result<(), String>),
-    Look,
-}
 
 impl Control {
     /// One look at every execution that is not over.
@@ -75,11 +59,12 @@ impl Control {
             row => row?,
         };
         let stages = runs::stages_of(self.store.read(), std::slice::from_ref(&row.id)).await?;
-        let step = step(execution, &row, stages.get(&row.id).map_or(&[][..], Vec::as_slice), now);
+        let stages = stages.get(&row.id).map_or(&[][..], Vec::as_slice);
+        let step = step(execution, &row, stages, self.started(), now);
         if step == Step::Look && !self.may_look() {
             return Ok(());
         }
-        match self.take(engine, run, execution, &row, &step).await? {
+        match self.take(engine, run, execution, (&row, stages), &step).await? {
             Ok(()) => Ok(()),
             Err(error) => self.note_trouble(run, execution, &error).await,
         }
@@ -87,8 +72,8 @@ impl Control {
 
     /// The run was deleted with its service: nobody is there any more for whom the execution could go on.
     async fn abandon(&self, engine: &dyn Executions, run: RunId, execution: &execution::Model) -> Result<()> {
-        if execution.state == executions::STARTED {
-            match engine.stop(run, "its service was deleted").await {
+        if let Some(name) = execution.name.as_deref().filter(|_| execution.state == executions::STARTED) {
+            match engine.stop(name, "its service was deleted").await {
                 Ok(()) | Err(EngineError::Gone(_)) => {}
                 Err(error) => return self.note_trouble(run, execution, &error).await,
             }
@@ -101,17 +86,20 @@ impl Control {
         engine: &dyn Executions,
         run: RunId,
         execution: &execution::Model,
-        row: &run::Model,
+        (row, stages): (&run::Model, &[stage::Model]),
         step: &Step,
     ) -> Result<std::result::Result<(), EngineError>> {
+        let name = execution.name.as_deref().unwrap_or_default();
         match step {
             Step::Nothing => {}
             Step::Start => {
                 let service = services::by_id(self.store.read(), &row.service_id).await?;
-                if let Err(error) = engine.start(run, &self.execution_input(engine, row, &service)?).await {
-                    return Ok(Err(error));
-                }
+                let name = match engine.start(run, &self.execution_input(engine, row, &service)?).await {
+                    Ok(name) => name,
+                    Err(error) => return Ok(Err(error)),
+                };
                 self.change_execution(run, |e| {
+                    e.name = Some(name);
                     // Its end may have been told already.
                     if e.state == executions::WANTED {
                         e.state = executions::STARTED.into();
@@ -121,30 +109,36 @@ impl Control {
             }
             Step::Forget => self.change_execution(run, |e| e.state = executions::OVER.into()).await?,
             Step::Stop(why) => {
-                match engine.stop(run, why).await {
+                match engine.stop(name, why).await {
                     Ok(()) | Err(EngineError::Gone(_)) => {}
                     Err(error) => return Ok(Err(error)),
                 }
-                self.over(run, "it was stopped").await?;
+                self.over(run, why).await?;
             }
             Step::Answer(passes) => {
-                let sealed = execution.gate_token.as_deref().unwrap_or_default();
-                let token = SecretString::from(self.sealer.open(executions::GATE, sealed)?);
-                match engine.answer(&token, passes.clone()).await {
-                    // It does not wait there any more: answered before a crash, or asked again with another token.
-                    Ok(()) | Err(EngineError::Gone(_)) => {}
-                    Err(error) => return Ok(Err(error)),
+                for token in self.gate_tokens(execution)? {
+                    match engine.answer(&token, passes.clone()).await {
+                        // It does not wait with that one any more: answered before a crash, or asked again with another.
+                        Ok(()) | Err(EngineError::Gone(_)) => {}
+                        Err(error) => return Ok(Err(error)),
+                    }
                 }
                 let answered = execution.gate_token.clone();
                 self.change_execution(run, |e| {
-                    // Another token may have come meanwhile, as when the execution was told to begin there anew.
+                    // Another may have come meanwhile: then all of them are answered again.
                     if e.gate_token == answered {
-                        e.gate_token = None;
+                        e.gate_token = Some(gate::ANSWERED.into());
                     }
                 })
                 .await?;
             }
-            Step::Look => match engine.look(run).await {
+            Step::Look => match engine.look(name).await {
+                Ok(Standing::Running) if never_asked(execution, row, stages, self.now()) => {
+                    return Ok(Err(EngineError::Gone(
+                        "it may deploy, but its execution never asked whether it may: if that does not change, cancel the run and run it again"
+                            .into(),
+                    )));
+                }
                 Ok(Standing::Running) => self.change_execution(run, |_| {}).await?,
                 Ok(Standing::Ended(Ok(()))) => self.over(run, "its execution ended without it").await?,
                 Ok(Standing::Ended(Err(why))) => self.over(run, &why).await?,
@@ -201,7 +195,12 @@ impl Control {
         Ok(())
     }
 
-    async fn tell_trouble<C: ConnectionTrait>(&self, db: &C, run: RunId, why: Option<&str>) -> Result<()> {
+    pub(super) async fn tell_trouble<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        run: RunId,
+        why: Option<&str>,
+    ) -> Result<()> {
         let kind = if why.is_some() { "engine_trouble" } else { "engine_back" };
         let event =
             NewEvent { run: Some(run.to_string()), service: None, kind, payload: json!({ "why": why }) };
@@ -216,41 +215,4 @@ impl Control {
         *last = Some(Instant::now());
         true
     }
-}
-
-/// Follows from the rows alone.
-fn step(execution: &execution::Model, run: &run::Model, stages: &[stage::Model], now: Timestamp) -> Step {
-    let status: Status = run.status.parse().unwrap_or(Status::Idle);
-    if execution.state == executions::WANTED {
-        return if status.is_terminal() { Step::Forget } else { Step::Start };
-    }
-    let production = stages.iter().find(|row| row.kind == StageKind::DeployProduction.as_str());
-    let decided = production.and_then(|row| match row.status.parse() {
-        Ok(Status::AwaitingApproval) => None,
-        Ok(Status::Idle) if row.ready_at.is_none() => None,
-        Ok(Status::Failure | Status::Cancelled) => {
-            Some(Err(row.reason.clone().unwrap_or_else(|| "nobody approved".into())))
-        }
-        _ => Some(Ok(())),
-    });
-    if let (Some(_), Some(decided)) = (&execution.gate_token, decided) {
-        return Step::Answer(decided);
-    }
-    if status.is_terminal() {
-        let cancelled = status == Status::Cancelled && run.cancel_requested;
-        let since = run.ended_at.unwrap_or(now.0);
-        if cancelled || now.0 - since > ENDS_MS {
-            return Step::Stop(run.reason.clone().unwrap_or_else(|| "the run is over".into()));
-        }
-        return Step::Nothing;
-    }
-    let busy = stages.iter().filter(|row| row.status == Status::InProgress.as_str());
-    let last_word = busy.filter_map(|row| row.heartbeat_at.or(row.started_at)).max();
-    if run.cancel_requested && last_word.is_none_or(|at| now.0 - at > CANCEL_MS) {
-        // Nobody is there who could end by himself.
-        let by = run.cancel_by.clone().unwrap_or_default();
-        return Step::Stop(format!("cancelled by {by}"));
-    }
-    let heard = last_word.unwrap_or_default().max(execution.seen_at);
-    if now.0 - heard > SILENT_MS { Step::Look } else { Step::Nothing }
 }

@@ -1,10 +1,12 @@
 //! What the engine tells through its queue: at least once, in any order, perhaps late. Hearing it twice is hearing it once.
 
 use domain::{RunId, StageEvent, StageKind, Status, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
+use entity::execution;
+use sea_orm::ConnectionTrait;
+use secrecy::SecretString;
 use serde_json::json;
 
-use super::{Executions, Message};
+use super::{Executions, Message, claims::Claims};
 use crate::{
     Control,
     error::{Error, Result},
@@ -31,14 +33,12 @@ pub enum Letter {
         /// The token.
         token: SecretString,
     },
-    /// A stage's task could not be started, or ended badly.
+    /// Tasks of stages could not be started, or ended badly.
     Failed {
         /// Of which run.
         run: RunId,
-        /// Which stage, where that is known.
-        stage: Option<StageKind>,
-        /// Why, in words for people.
-        why: String,
+        /// Which stage, where that is known, and why, in words for people.
+        stages: Vec<(Option<StageKind>, String)>,
     },
     /// An execution is at its end: well, or why not.
     Ended {
@@ -84,7 +84,7 @@ impl Control {
             };
             match dealt {
                 Ok(()) => heard.done += 1,
-                Err(why) if message.times >= MOST_TIMES || message.letter.is_err() => {
+                Err(why) if given_up(&message) => {
                     self.set_aside(&message, &why.to_string()).await?;
                     heard.aside += 1;
                 }
@@ -135,86 +135,107 @@ impl Control {
         };
         let now = self.now();
         let tx = self.store.begin().await?;
-        let Some(execution) = executions::of(&tx, &run.to_string()).await? else {
+        let Some(mut execution) = executions::lock(&tx, &run.to_string()).await? else {
             return Ok(()); // the run was removed, or is another Seamless's
         };
         let mut state = match RunState::load(&tx, &execution.run_id).await {
             Err(Error::NotFound { .. }) => return Ok(()), // deleted with its service; its execution is stopped
             state => state?,
         };
-        let sealed = match letter {
-            Letter::Gate { token, .. } => Some(self.sealer.seal(executions::GATE, token.expose_secret())?),
-            _ => None,
-        };
+        let mut claims = Claims::of(&execution)?;
         match letter {
-            Letter::Failed { stage, why, .. } => self.fail_driven(&mut state, *stage, why, now)?,
-            Letter::Ended { how: Err(why), .. } => self.fail_driven(&mut state, None, why, now)?,
-            Letter::Ended { how: Ok(()), .. } => {
-                self.fail_driven(&mut state, None, "its execution ended without it", now)?;
+            Letter::Failed { stages, .. } => {
+                for (stage, why) in stages {
+                    fail_driven(&mut state, &mut claims, *stage, why, now)?;
+                }
+            }
+            Letter::Ended { how, .. } => {
+                let why = how.as_ref().err().map_or("its execution ended without it", String::as_str);
+                fail_driven(&mut state, &mut claims, None, why, now)?;
+            }
+            Letter::Gate { token, .. } if execution.state != executions::OVER => {
+                self.add_gate_token(&mut execution, token)?;
             }
             Letter::Gate { .. } | Letter::Else => {}
         }
         let service = services::by_id(&tx, &state.run.service_id).await?;
         state.settle(&crate::runs::gate_facts(&service)?, now)?;
-        let before = execution.state == executions::OVER;
         state.save(&tx, now).await?;
-        executions::change(&tx, &execution.run_id, |row| {
-            row.seen_at = now.0;
-            if sealed.is_some() && !before {
-                row.gate_token = sealed;
-            }
-            if matches!(letter, Letter::Ended { .. }) {
-                row.state = executions::OVER.into();
-                row.gate_token = None;
-                row.trouble = None;
-            }
-        })
-        .await?;
+        claims.keep(&mut execution)?;
+        if matches!(letter, Letter::Ended { .. }) {
+            execution.state = executions::OVER.into();
+            execution.gate_token = None;
+            self.well_again(&tx, &mut execution).await?;
+        }
+        execution.seen_at = now.0;
+        executions::keep(&tx, execution).await?;
         tx.commit().await?;
         self.nudge.changed(Some(run));
         self.nudge.dispatch();
         Ok(())
     }
 
-    /// An engine will do no more for a stage, or for a whole run: what has no verdict gets one.
-    pub(super) fn fail_driven(
+    /// What kept an execution from going on is over.
+    pub(super) async fn well_again<C: ConnectionTrait>(
         &self,
-        state: &mut RunState,
-        stage: Option<StageKind>,
-        why: &str,
-        now: Timestamp,
+        db: &C,
+        row: &mut execution::Model,
     ) -> Result<()> {
-        if state.status().is_terminal() {
-            return Ok(());
+        if row.trouble.take().is_some() {
+            self.tell_trouble(db, row.run_id.parse()?, None).await?;
         }
-        let cancelled = state.run.cancel_requested.then(|| state.run.cancel_by.clone().unwrap_or_default());
-        let open = |status: Option<Status>| status.is_some_and(|status| !status.is_terminal());
-        for kind in StageKind::ALL.into_iter().filter(|kind| stage.is_none_or(|stage| stage == *kind)) {
-            if !open(state.status_of(kind)) {
-                continue;
-            }
-            if let Some(by) = &cancelled {
-                state.apply(kind, StageEvent::Cancel, Some(format!("cancelled by {by}")), now)?;
-                continue;
-            }
-            // Only what could have been started is to blame; what comes after it is skipped by itself.
-            match state.status_of(kind) {
-                Some(Status::InProgress) => {
-                    state.apply(kind, StageEvent::Fail, Some(format!("runner lost: {why}")), now)?;
-                }
-                Some(Status::Idle) if state.stage(kind).is_some_and(|row| row.ready_at.is_some()) => {
-                    state.apply(kind, StageEvent::Start, None, now)?;
-                    state.apply(kind, StageEvent::Fail, Some(why.to_owned()), now)?;
-                }
-                Some(Status::AwaitingApproval) if stage.is_none() => {
-                    if state.approval.as_ref().is_some_and(|a| a.state == "waiting") {
-                        state.decide("cancelled", None, None, now);
-                    }
-                    state.apply(kind, StageEvent::Cancel, Some(why.to_owned()), now)?;
-                }
-                _ => {}
-            }
-        }
+        (row.tries, row.again_at) = (0, 0);
         Ok(())
     }
+}
+
+/// Whether a message that could not be dealt with is set aside. A gate's never is: without its token nobody could ever answer.
+fn given_up(message: &Message) -> bool {
+    match &message.letter {
+        Err(_) => true,
+        Ok(Letter::Gate { .. }) => false,
+        Ok(_) => message.times >= MOST_TIMES,
+    }
+}
+
+/// An engine will do no more for a stage, or for a whole run: what has no verdict gets one.
+fn fail_driven(
+    state: &mut RunState,
+    claims: &mut Claims,
+    stage: Option<StageKind>,
+    why: &str,
+    now: Timestamp,
+) -> Result<()> {
+    if state.status().is_terminal() {
+        return Ok(());
+    }
+    let cancelled = state.run.cancel_requested.then(|| state.run.cancel_by.clone().unwrap_or_default());
+    for kind in StageKind::ALL.into_iter().filter(|kind| stage.is_none_or(|stage| stage == *kind)) {
+        let Some(status) = state.status_of(kind).filter(|status| !status.is_terminal()) else { continue };
+        if status == Status::InProgress {
+            claims.shut_out(kind, now);
+        }
+        if let Some(by) = &cancelled {
+            state.apply(kind, StageEvent::Cancel, Some(format!("cancelled by {by}")), now)?;
+            continue;
+        }
+        // Only what could have been started is to blame; what comes after it is skipped by itself.
+        match status {
+            Status::InProgress => {
+                state.apply(kind, StageEvent::Fail, Some(format!("runner lost: {why}")), now)?;
+            }
+            Status::Idle if state.stage(kind).is_some_and(|row| row.ready_at.is_some()) => {
+                state.apply(kind, StageEvent::Start, None, now)?;
+                state.apply(kind, StageEvent::Fail, Some(why.to_owned()), now)?;
+            }
+            Status::AwaitingApproval if stage.is_none() => {
+                if state.approval.as_ref().is_some_and(|a| a.state == "waiting") {
+                    state.decide("cancelled", None, None, now);
+                }
+                state.apply(kind, StageEvent::Cancel, Some(why.to_owned()), now)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }

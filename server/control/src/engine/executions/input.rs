@@ -15,6 +15,8 @@ const TICKET: &str = "ticket";
 /// How much longer than its limit a task may take: to be placed, to fetch its image, to report.
 const GRACE_S: u32 = 15 * 60;
 
+/// How much longer still a deploy's task may take: it stands in line behind other runs' deploys.
+const LINE_S: u32 = 24 * 3600;
 /// How much longer than an approval a gate waits: the expiry is the approval's, and this one is for when nobody is there to tell of it.
 const SLACK_S: u32 = 7 * 24 * 3600;
 
@@ -47,12 +49,13 @@ impl Control {
         for kind in StageKind::ALL {
             let planned = plan.stage(kind).filter(|stage| stage.skip.is_none());
             let size = engine.size(kind);
+            let line = kind.environment().map_or(0, |_| LINE_S);
             stages.insert(
                 kind.as_str().into(),
                 json!({
                     "run": planned.is_some(),
                     "ticket": planned.map(|_| self.ticket(id, kind)).unwrap_or_default(),
-                    "timeout": planned.map_or(60, |stage| stage.timeout_s.saturating_add(GRACE_S)),
+                    "timeout": planned.map_or(60, |stage| stage.timeout_s.saturating_add(GRACE_S + line)),
                     "cpu": size.cpu.to_string(),
                     "memory": size.memory.to_string(),
                 }),

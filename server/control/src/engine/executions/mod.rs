@@ -2,17 +2,23 @@
 //! what came of them. The rows stay the truth, and change in the same way as under the embedded engine: what follows from what, who must
 //! approve, and what is refused is decided here; the engine only knows in which order tasks are started.
 //!
-//! - [`claim`]: a task asks for the stage it was started for, and becomes its runner;
-//! - [`drive`]: executions are started, answered at their gate, stopped, and looked at now and then;
-//! - [`hear`]: what the engine tells; each of it may come twice, late, or never.
+//! - [`claim`]: a task asks for the stage it was started for, and becomes its runner; [`claims`] remembers which;
+//! - [`drive`]: executions are started, answered at their gate, stopped, and looked at now and then, as [`step`] says;
+//! - [`gate`]: the tokens with which a gate is answered;
+//! - [`hear`]: what the engine tells; each of it may come twice, late, or never;
+//! - [`left`]: what becomes of runs whose engine was taken away.
 //!
 //! Refuses to poll what is told anyway, and to trust an order in which things are told.
 
 mod claim;
+mod claims;
 mod drive;
+mod gate;
 mod hear;
 mod input;
+mod left;
 mod shown;
+mod step;
 
 use async_trait::async_trait;
 use domain::{RunId, StageKind};
@@ -69,14 +75,14 @@ pub struct Message {
 /// An engine elsewhere.
 #[async_trait]
 pub trait Executions: Send + Sync {
-    /// Starts the execution of a run, named by the run's id: twice is once.
-    async fn start(&self, run: RunId, input: &Value) -> Result<(), EngineError>;
+    /// Starts the execution of a run: twice is once. Answers the name by which it is found from then on, whatever the settings are then.
+    async fn start(&self, run: RunId, input: &Value) -> Result<String, EngineError>;
     /// Ends an execution and the tasks it has started.
-    async fn stop(&self, run: RunId, why: &str) -> Result<(), EngineError>;
+    async fn stop(&self, name: &str, why: &str) -> Result<(), EngineError>;
     /// Answers at a gate. [`EngineError::Gone`] when it does not wait there any more.
     async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError>;
     /// How an execution stands.
-    async fn look(&self, run: RunId) -> Result<Standing, EngineError>;
+    async fn look(&self, name: &str) -> Result<Standing, EngineError>;
     /// The next messages; waits for the first one for a while, and answers none then.
     async fn receive(&self) -> Result<Vec<Message>, EngineError>;
     /// Keeps a message from being handed out to others for another while.
@@ -84,7 +90,7 @@ pub trait Executions: Send + Sync {
     /// Removes a message for good.
     async fn done(&self, message: &Message) -> Result<(), EngineError>;
     /// Where a person sees an execution, if there is such a place.
-    fn page(&self, run: RunId) -> Option<String>;
+    fn page(&self, name: &str) -> Option<String>;
     /// What the tasks of a stage may take.
     fn size(&self, kind: StageKind) -> Size;
 }
