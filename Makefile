@@ -1,6 +1,6 @@
 # The commands a newcomer needs. Each does its own set-up; `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench e2e build bundle setup clean-data
+.PHONY: help run test check bench e2e build bundle image setup clean-data
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -25,6 +25,9 @@ e2e: ## the browser tests alone
 
 build: ## the optimised binary and dashboard, without serving them
 	@exec scripts/build release
+
+image: ## the image of stages on AWS (and of a server): make image NAME=registry/seamless:1
+	@exec scripts/image $(NAME)
 
 setup: ## what `make test` would install, without testing
 	@exec scripts/setup test
