@@ -13,7 +13,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = join(process.env.CARGO_TARGET_DIR ?? "target", "bench");
 const known = readdirSync(here).filter((file) => file.endsWith(".bench.mjs")).map((file) => file.slice(0, -".bench.mjs".length));
 // What wants a machine with nothing else to do comes first.
-const order = ["ready", "push", "hooks", "overhead", "line", "viewers", "ingest", "switch", "containers", "many", "idle", "wasm"];
+const order = ["ready", "push", "hooks", "overhead", "line", "viewers", "ingest", "switch", "containers", "many", "executions", "idle", "wasm"];
 known.sort((a, b) => order.indexOf(a) - order.indexOf(b));
 
 if (process.argv[2] === "--one") {

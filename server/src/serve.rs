@@ -93,9 +93,11 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
     };
     let ecr = config.registry.as_ref().filter(|registry| registry.login.is_none());
     let ecr = ecr.and_then(|registry| aws::ecr::Address::parse(&registry.address));
-    let region = ecr.as_ref().map(|ecr| ecr.region.clone());
+    let region = ecr.as_ref().map(|ecr| ecr.region.as_str());
+    let region = region.or(config.engine.as_ref().and_then(|engine| engine.region())).map(str::to_owned);
     // An account is only looked for where something says that there is one; nobody is asked before a page or a job needs it.
-    let cloud = (config.aws || ecr.is_some()).then(|| aws::ecs::EcsCloud::new(Account::usual(region)));
+    let account = config.aws || ecr.is_some() || config.engine.is_some();
+    let cloud = account.then(|| aws::ecs::EcsCloud::new(Account::usual(region)));
     let images = ecr.map(|ecr| aws::ecr::Ecr::new(Account::in_region(ecr.region.clone()), ecr));
     Ok(Ports {
         executions,

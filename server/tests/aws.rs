@@ -265,6 +265,10 @@ async fn what_goes_wrong_there_is_told_here() {
         "ok   credentials",
         "ok   state machine",
         "ok   states:StartExecution",
+        "ok   states:SendTaskFailure",
+        "ok   sqs:ReceiveMessage",
+        "ok   ecs:DescribeServices",
+        "hm   EC2 cores",
         "ok   clock",
         "hm   way of tasks",
     ] {

@@ -98,6 +98,8 @@ fn Row(delivery: Delivery) -> impl IntoView {
         "waiting" => ("st wait", "pause", "Waits for you"),
         _ => ("st wait", "clock", "Pending"),
     };
+    // The word beside the icon says it already.
+    let why = delivery.reason.as_deref().map(|why| why.strip_prefix("ignored: ").unwrap_or(why).to_owned());
     let from = match delivery.source.as_str() {
         "git" => "from its Git hook",
         "github" => "from GitHub",
@@ -115,7 +117,7 @@ fn Row(delivery: Delivery) -> impl IntoView {
                     {event_name(&delivery.event, &delivery.payload)}
                     {number_of(&delivery.payload).map(|n| format!(" #{n}"))}" "
                     {commit_of(&delivery.payload).map(|commit| view! { <Sha commit/> })}
-                    {delivery.reason.clone().map(|r| view! { <div class="sub">{r}</div> })}
+                    {why.map(|why| view! { <div class="sub">{why}</div> })}
                     <div class="dim small">{from}" · "<When at=delivery.received_at/></div>
                 </span>
                 <span class="row right">

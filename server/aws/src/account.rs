@@ -17,7 +17,10 @@ use aws_sdk_ecs::{
 use runner::target::LogSink;
 use tokio::sync::Mutex;
 
-use crate::clock::{Clock, WallClock};
+use crate::{
+    clock::{Clock, WallClock},
+    trouble::{Kind as Code, kind_of},
+};
 
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -167,7 +170,7 @@ impl Account {
         };
         match tokio::time::timeout(PAGE, asked).await {
             Ok(answer) => {
-                if answer.as_ref().is_err_and(|e| expired(&e.code)) {
+                if answer.as_ref().is_err_and(|e| kind_of(&e.code) == Code::Expired) {
                     *self.clients.lock().await = None;
                 }
                 answer
@@ -256,26 +259,10 @@ struct Trouble {
     error: AwsError,
 }
 
-fn expired(code: &str) -> bool {
-    matches!(
-        code,
-        "ExpiredTokenException"
-            | "ExpiredToken"
-            | "RequestExpired"
-            | "UnrecognizedClientException"
-            | "InvalidClientTokenId"
-    )
-}
-
+/// Most say it by their code; ECS says it in words.
 fn throttled(code: &str, message: &str) -> bool {
-    matches!(
-        code,
-        "ThrottlingException"
-            | "Throttling"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "LimitExceeded"
-    ) || message.contains("Too many concurrent attempts")
+    kind_of(code) == Code::Throttled
+        || message.contains("Too many concurrent attempts")
         || message.contains("Rate exceeded")
 }
 
@@ -320,21 +307,21 @@ impl Trouble {
         };
         let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
         let status = refused.raw().status().as_u16();
-        match code {
+        match kind_of(code) {
             _ if throttled(code, message) => say(Kind::Passing, code, format!("AWS throttles {action}")),
-            _ if expired(code) => say(
+            Code::Expired => say(
                 Kind::Credentials,
                 code,
                 format!("the credentials for AWS do not hold any more ({action}: {code})"),
             ),
-            "AccessDeniedException" | "AccessDenied" => say(
+            Code::Denied => say(
                 Kind::Final,
                 code,
                 format!(
                     "AWS refuses {action}: {message}; allow it to the role that Seamless works with (docs/aws.md has the list)"
                 ),
             ),
-            "InvalidSignatureException" | "SignatureDoesNotMatch" => say(
+            Code::Unsigned => say(
                 Kind::Final,
                 code,
                 format!(

@@ -69,6 +69,12 @@ impl EngineSettings {
         None
     }
 
+    /// What the largest stage may take, in 1024ths of a core.
+    pub(crate) fn largest_cpu(&self) -> u32 {
+        let of = |kind: &StageKind| self.sizes.get(kind).copied().unwrap_or_default().cpu;
+        StageKind::ALL.iter().map(of).max().unwrap_or_default()
+    }
+
     pub(crate) fn execution(&self, run: RunId) -> String {
         let [partition, region, account, name] = self.parts().unwrap_or_default();
         format!("arn:{partition}:states:{region}:{account}:execution:{name}:{run}")
@@ -78,10 +84,9 @@ impl EngineSettings {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct StepFunctions {
-    pub(crate) settings: EngineSettings,
-    pub(crate) states: aws_sdk_sfn::Client,
-    pub(crate) queue: aws_sdk_sqs::Client,
-    pub(crate) identity: aws_sdk_sts::Client,
+    settings: EngineSettings,
+    states: aws_sdk_sfn::Client,
+    queue: aws_sdk_sqs::Client,
 }
 
 impl StepFunctions {
@@ -94,12 +99,7 @@ impl StepFunctions {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
-        Self {
-            settings,
-            states: aws_sdk_sfn::Client::new(&config),
-            queue: aws_sdk_sqs::Client::new(&config),
-            identity: aws_sdk_sts::Client::new(&config),
-        }
+        Self { settings, states: aws_sdk_sfn::Client::new(&config), queue: aws_sdk_sqs::Client::new(&config) }
     }
 }
 

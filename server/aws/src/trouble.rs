@@ -13,13 +13,14 @@ use crate::account::innermost;
 pub(crate) enum Kind {
     Throttled,
     Expired,
+    Unsigned,
     Denied,
     Gone,
     Wrong,
 }
 
 /// Codes by which AWS asks for patience, whatever the service.
-const THROTTLED: [&str; 8] = [
+const THROTTLED: [&str; 9] = [
     "ThrottlingException",
     "Throttling",
     "ThrottledException",
@@ -27,6 +28,7 @@ const THROTTLED: [&str; 8] = [
     "RequestThrottled",
     "RequestLimitExceeded",
     "ExecutionLimitExceeded",
+    "LimitExceeded",
     "KmsThrottlingException",
 ];
 const EXPIRED: [&str; 5] = [
@@ -34,8 +36,10 @@ const EXPIRED: [&str; 5] = [
     "ExpiredToken",
     "InvalidClientTokenId",
     "UnrecognizedClientException",
-    "InvalidSignatureException",
+    "RequestExpired",
 ];
+/// Codes of a signature that is not right: another key, or another time.
+const UNSIGNED: [&str; 2] = ["InvalidSignatureException", "SignatureDoesNotMatch"];
 const DENIED: [&str; 4] =
     ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "KmsAccessDeniedException"];
 
@@ -44,6 +48,7 @@ pub(crate) fn kind_of(code: &str) -> Kind {
     match code {
         code if THROTTLED.contains(&code) => Kind::Throttled,
         code if EXPIRED.contains(&code) => Kind::Expired,
+        code if UNSIGNED.contains(&code) => Kind::Unsigned,
         code if DENIED.contains(&code) => Kind::Denied,
         code if code.contains("DoesNotExist") || code.contains("NonExistent") => Kind::Gone,
         "TaskTimedOut" | "InvalidToken" => Kind::Gone,
@@ -72,6 +77,9 @@ where
         Kind::Expired => EngineError::Refused(format!(
             "{what}: the credentials of AWS are not valid any more ({code}); renew them, or give this machine a role"
         )),
+        Kind::Unsigned => EngineError::Refused(format!(
+            "{what}: AWS refuses the signature ({code}); check the secret access key and this machine's clock"
+        )),
         Kind::Denied => {
             EngineError::Refused(format!("{what}: {said}. Add that permission to the server's role"))
         }
@@ -99,6 +107,7 @@ mod tests {
         assert_eq!(kind_of("ThrottlingException"), Kind::Throttled);
         assert_eq!(kind_of("ExpiredToken"), Kind::Expired);
         assert_eq!(kind_of("AccessDenied"), Kind::Denied);
+        assert_eq!(kind_of("SignatureDoesNotMatch"), Kind::Unsigned);
         assert_eq!(kind_of("ExecutionDoesNotExist"), Kind::Gone);
         assert_eq!(kind_of("AWS.SimpleQueueService.NonExistentQueue"), Kind::Gone);
         assert_eq!(kind_of("TaskTimedOut"), Kind::Gone);

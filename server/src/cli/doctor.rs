@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws::doctor::{Checked, Found, examine};
+use aws::doctor::{Checked, Found, Uses, examine};
 use control::store::Store;
 use secrecy::ExposeSecret;
 
@@ -16,11 +16,14 @@ pub async fn doctor(config: &Config) -> anyhow::Result<i32> {
     let mut all = vec![database(config).await, reachable(config).await];
     match &config.engine {
         None => all.push(Checked { what: "engine", found: Found::Good("embedded".into()) }),
-        Some(settings) => {
-            all.push(away_from_here(config));
-            all.push(clock(settings.region().unwrap_or("us-east-1")).await);
-            all.extend(examine(settings).await);
-        }
+        Some(_) => all.push(away_from_here(config)),
+    }
+    let images = config.registry.as_ref().filter(|registry| registry.login.is_none());
+    let images = images.and_then(|registry| aws::ecr::Address::parse(&registry.address));
+    let uses = Uses { engine: config.engine.clone(), images };
+    if config.aws || uses.engine.is_some() || uses.images.is_some() {
+        all.push(clock(uses.region().unwrap_or("us-east-1")).await);
+        all.extend(examine(&uses).await);
     }
     let width = all.iter().map(|one| one.what.len()).max().unwrap_or_default();
     let mut bad = 0;

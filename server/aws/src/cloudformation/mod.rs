@@ -25,6 +25,8 @@ pub fn template() -> Value {
     roles::add(&mut resources);
     compute::add(&mut resources);
     resources.insert("Machine".into(), state_machine());
+    resources.insert("MachineVersion".into(), version());
+    resources.insert("MachineAlias".into(), alias());
     json!({
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Seamless: pipelines on Step Functions and ECS. Made by `seamless cloudformation`.",
@@ -107,10 +109,31 @@ fn state_machine() -> Value {
     })
 }
 
+/// Each definition is kept as a version, so that one can go back to it; executions keep theirs whatever comes after.
+fn version() -> Value {
+    json!({
+        "Type": "AWS::StepFunctions::StateMachineVersion",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "StateMachineArn": { "Ref": "Machine" },
+            "StateMachineRevisionId": { "Fn::GetAtt": ["Machine", "StateMachineRevisionId"] },
+        },
+    })
+}
+
+/// What the server starts: the version that holds.
+fn alias() -> Value {
+    let deployment = json!({ "StateMachineVersionArn": { "Ref": "MachineVersion" }, "Type": "ALL_AT_ONCE" });
+    json!({
+        "Type": "AWS::StepFunctions::StateMachineAlias",
+        "Properties": { "Name": "live", "DeploymentPreference": deployment },
+    })
+}
+
 fn outputs() -> Value {
     let output = |text: &str, value: Value| json!({ "Description": text, "Value": value });
     json!({
-        "MachineArn": output("The state machine", json!({ "Ref": "Machine" })),
+        "MachineArn": output("The state machine, by the alias of the version that holds", json!({ "Ref": "MachineAlias" })),
         "QueueUrl": output("Where the server listens", json!({ "Ref": "Queue" })),
         "DeadLettersUrl": output("What it could not make sense of", json!({ "Ref": "DeadLetters" })),
         "TopicArn": output("Where ends of runs are published", json!({ "Ref": "Topic" })),

@@ -167,7 +167,8 @@ fn server() -> Vec<Value> {
                 "states:SendTaskSuccess",
                 "states:SendTaskFailure",
             ],
-            json!({ "Ref": "Machine" }),
+            // The versions and aliases of it too.
+            json!([{ "Ref": "Machine" }, sub("${Machine}:*")]),
         ),
         allow(&["states:DescribeExecution", "states:StopExecution"], sub(executions)),
         allow(
@@ -181,6 +182,8 @@ fn server() -> Vec<Value> {
         ),
         allow(&["ecr:GetAuthorizationToken"], json!("*")),
         allow(&IMAGES, images()),
+        // For `seamless doctor`.
+        allow(&["servicequotas:GetServiceQuota"], json!("*")),
         // Looking needs no narrower right: which clusters and services there are is picked from the whole account.
         allow(
             &["ecs:ListClusters", "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"],

@@ -19,6 +19,7 @@ mod installation;
 
 use std::{
     fs::{self, File},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -124,9 +125,15 @@ impl Aws {
         self.control(reqwest::Method::POST, &format!("tasks/{id}/{how}"), &Value::Null).await;
     }
 
-    /// Everything that anybody sent here, one JSON text a line: when, which operation, whether LocalStack asked itself, and the body.
+    /// Where everything that anybody sent here is written, one JSON text a line: when, which operation, whether LocalStack asked itself,
+    /// and the body.
+    pub fn record(&self) -> PathBuf {
+        self.folder.path().join("requests.jsonl")
+    }
+
+    /// What is written there.
     pub fn requests(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.path().join("requests.jsonl")).unwrap();
+        let text = fs::read_to_string(self.record()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
