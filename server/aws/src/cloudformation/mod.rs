@@ -114,6 +114,7 @@ fn version() -> Value {
     json!({
         "Type": "AWS::StepFunctions::StateMachineVersion",
         "UpdateReplacePolicy": "Retain",
+        "DeletionPolicy": "Delete",
         "Properties": {
             "StateMachineArn": { "Ref": "Machine" },
             "StateMachineRevisionId": { "Fn::GetAtt": ["Machine", "StateMachineRevisionId"] },
