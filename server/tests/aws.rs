@@ -13,8 +13,9 @@ use domain::{
 };
 use serde_json::{Value, json};
 use testkit::{
-    Options, Server, Store,
+    Options, Repository, Server, Store,
     aws::{Aws, Installation, Program},
+    docker::{Daemon, Registry},
     free_port, tiny, until,
 };
 
@@ -31,6 +32,11 @@ struct Driven<'a> {
 
 impl<'a> Driven<'a> {
     async fn start(aws: &'a Aws, name: &str, store: Store) -> Self {
+        Self::start_with(aws, name, store, Vec::new()).await
+    }
+
+    /// The same with more settings for the server.
+    async fn start_with(aws: &'a Aws, name: &str, store: Store, more: Vec<(&'static str, String)>) -> Self {
         // Where the data folder is shows once the server has one; a task is told by a file.
         let told = tempfile::tempdir().unwrap();
         let file = told.path().join("data");
@@ -42,6 +48,7 @@ impl<'a> Driven<'a> {
             ("SEAMLESS_STATE_MACHINE", installation.machine.clone()),
             ("SEAMLESS_QUEUE", installation.settings.queue_url.clone()),
         ];
+        environment.extend(more);
         for (name, value) in aws.environment() {
             environment.push((String::leak(name), value));
         }
@@ -364,6 +371,98 @@ async fn a_server_that_falls_again_and_again_loses_nothing() {
     let aside = "SELECT COUNT(*) FROM event WHERE kind = 'message_set_aside'";
     assert_eq!(driven.server.number(aside).await, 0, "all of it was understood");
     assert_eq!(driven.server.number("SELECT COUNT(*) FROM execution").await, 3);
+}
+
+/// Images that tasks build are deployed by tasks to services on ECS, whose rollouts are over at once in the stand-in.
+#[tokio::test]
+async fn services_on_ecs_are_deployed_by_tasks() {
+    const NAME: &str = "aws::services_on_ecs_are_deployed_by_tasks";
+    let Some(daemon) = Daemon::find(NAME) else { return };
+    let Some(registry) = Registry::start(NAME) else { return };
+    let Some(aws) = Aws::find(NAME).await else { return };
+    let more = vec![
+        ("SEAMLESS_REGISTRY", registry.address.clone()),
+        ("SEAMLESS_REGISTRY_USERNAME", "ci".to_owned()),
+        ("SEAMLESS_REGISTRY_PASSWORD", "right-password".to_owned()),
+    ];
+    let driven = Driven::start_with(&aws, "ecs", Store::Sqlite, more).await;
+    let (server, api) = (&driven.server, &driven.server.api);
+    // The service, as somebody made it before there was a Seamless.
+    let ecs = async |operation: &str, body: Value| {
+        aws.call(&format!("AmazonEC2ContainerServiceV20141113.{operation}"), &body).await.unwrap()
+    };
+    ecs("CreateCluster", json!({ "clusterName": "shop" })).await;
+    let log = json!({ "name": "log", "image": "log:1", "memory": 64, "essential": false });
+    let own = json!({ "name": "orders", "image": "placeholder", "memory": 256, "portMappings": [{ "containerPort": 7070 }] });
+    let definition = json!({
+        "family": "orders", "containerDefinitions": [log, own],
+        "executionRoleArn": "arn:aws:iam::000000000000:role/orders",
+    });
+    ecs("RegisterTaskDefinition", definition).await;
+    let place =
+        json!({ "cluster": "shop", "serviceName": "orders", "taskDefinition": "orders", "desiredCount": 2 });
+    ecs("CreateService", place).await;
+    let live = async || {
+        let services = ecs("DescribeServices", json!({ "cluster": "shop", "services": ["orders"] })).await;
+        let named = services["services"][0]["taskDefinition"].clone();
+        let definition = ecs("DescribeTaskDefinition", json!({ "taskDefinition": named })).await;
+        let containers = definition["taskDefinition"]["containerDefinitions"].as_array().unwrap().clone();
+        assert_eq!(containers.iter().filter(|container| container["image"] == "log:1").count(), 1);
+        containers.into_iter().find(|container| container["name"] == "orders").unwrap()
+    };
+
+    let repository = Repository::empty(&server.repositories(), "orders");
+    let dockerfile = |version: u32| format!("FROM {}\nENV VERSION={version}\n", daemon.served());
+    repository.change(&[("Dockerfile", &dockerfile(1))], "Start");
+    let ecs_service = json!({ "target": "ecs", "ecs": { "cluster": "shop", "service": "orders" } });
+    let service = api
+        .connect(&json!({
+            "name": "orders", "repository": repository.path(), "branch": "main", "dockerfile": "Dockerfile",
+            "auto_deploy": true, "staging": false, "environments": { "production": ecs_service },
+            "variables": { "API_KEY": { "value": SECRET, "secret": true }, "REGION": { "value": "eu" } },
+        }))
+        .await;
+    let mut images = Vec::new();
+    for version in 1..=2 {
+        let run = match version {
+            1 => api.start(&service).await.id,
+            _ => {
+                api.run_of(&service, &repository.change(&[("Dockerfile", &dockerfile(version))], "Next"))
+                    .await
+                    .id
+            }
+        };
+        let run = api.succeeded(run).await;
+        let container = live().await;
+        let image = container["image"].as_str().unwrap().to_owned();
+        assert!(image.starts_with(&registry.address) && image.contains("@sha256:"), "{image}");
+        let named = |list: &str, name: &str| {
+            container[list].as_array().unwrap().iter().find(|one| one["name"] == name).cloned()
+        };
+        assert_eq!(named("environment", "REGION").unwrap()["value"], "eu");
+        assert!(
+            named("environment", "API_KEY").is_none() && named("secrets", "API_KEY").is_some(),
+            "{container}"
+        );
+        assert!(!images.contains(&image), "each version is an image of its own");
+        images.push(image);
+        let log = api
+            .get(&format!("/stages/{}/log.txt", run.stage(StageKind::DeployProduction).unwrap().id))
+            .await
+            .text;
+        assert!(log.contains("orders"), "{log}");
+    }
+    let first = api.deployments(&service, "production").await.pop().unwrap();
+    let back = json!({ "environment": "production", "deployment": first.id });
+    let back: Run = api.post(&format!("/services/{}/rollback", service.id), back).await.to(202);
+    api.succeeded(back.id).await;
+    assert_eq!(live().await["image"], images[0], "what ran before runs again");
+    let open = "SELECT COUNT(*) FROM execution WHERE state <> 'over'";
+    until("executions to be over", async || (server.number(open).await == 0).then_some(())).await;
+    assert_eq!(driven.sent("UpdateService").len(), 3, "each deployed once");
+    let everything = aws.requests().into_iter().filter(|request| request["service"] != "secretsmanager");
+    assert!(everything.map(|request| request.to_string()).all(|request| !request.contains(SECRET)));
+    assert!(!aws.task_logs().contains(SECRET));
 }
 
 /// Nobody approves in time, and fifty runs begin at once: AWS is not asked more than it must be.

@@ -658,7 +658,7 @@ pub struct Overview {
     pub cursor: String,
 }
 
-/// Whether the server's own Docker daemon answers.
+/// Whether a Docker daemon answers for images and toolchains.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Daemon {
@@ -671,6 +671,8 @@ pub enum Daemon {
     },
     /// It does not, for this reason.
     Away(String),
+    /// Stages run on other machines, each with its own; the server needs none.
+    Elsewhere,
 }
 
 /// What this server has for containers.

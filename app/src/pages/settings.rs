@@ -106,6 +106,11 @@ fn Boxes(here: Containers) -> impl IntoView {
             <p class="dim">"Services run as processes meanwhile. With Docker installed and running on this machine it is found by itself; "<code>"DOCKER_HOST"</code>" names a daemon elsewhere."</p>
         }
         .into_any(),
+        Daemon::Elsewhere => view! {
+            <p class="st ok"><Icon name="check"/><span>"Docker of the stages' hosts"</span></p>
+            <p class="sub">"Stages build images and run toolchain images where AWS starts them; this server needs no Docker."</p>
+        }
+        .into_any(),
     };
     let registry = match here.registry {
         Some(address) => view! { "Pushed to "<code>{address}</code> }.into_any(),

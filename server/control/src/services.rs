@@ -74,7 +74,7 @@ impl Control {
         }
         let mut found = detect::propose_in(&name_of(repository), folder, &files, &read);
         let mut folders = detect::folders(&files, &read);
-        if matches!(self.daemon().await, Daemon::Answers { .. }) {
+        if !matches!(self.daemon().await, Daemon::Away(_)) {
             found.in_containers();
         }
         let mut settings = ServiceSettings::new(found.name, repository);

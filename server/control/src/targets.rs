@@ -63,6 +63,9 @@ impl Control {
     }
 
     pub(crate) async fn daemon(&self) -> Daemon {
+        if self.ports.executions.is_some() {
+            return Daemon::Elsewhere;
+        }
         let ask = async || match tokio::time::timeout(PATIENCE, self.ports.host.docker()).await {
             Ok(Docker::Answers { version, host }) => Daemon::Answers { version, host },
             Ok(Docker::Away(why)) => Daemon::Away(why),
@@ -90,12 +93,13 @@ impl Control {
         }
     }
 
-    /// How a service is deployed where nobody said: in containers where it has a Dockerfile and the server's daemon answers.
+    /// How a service is deployed where nobody said: in containers where it has a Dockerfile and a daemon answers.
     pub async fn usual_target(&self, settings: &ServiceSettings) -> TargetKind {
         let has_dockerfile = settings.dockerfile.as_deref().is_some_and(|path| !path.trim().is_empty());
-        match has_dockerfile && matches!(self.daemon().await, Daemon::Answers { .. }) {
-            true => TargetKind::Docker,
-            false => TargetKind::Process,
+        match self.daemon().await {
+            Daemon::Answers { .. } if has_dockerfile => TargetKind::Docker,
+            Daemon::Elsewhere if has_dockerfile => TargetKind::Ecs,
+            _ => TargetKind::Process,
         }
     }
 
@@ -123,9 +127,9 @@ impl Control {
             TargetKind::Ecs if self.setup.registry.is_none() => {
                 "ECS fetches images from a registry: set SEAMLESS_REGISTRY to one, such as ECR's address, and start the server anew".into()
             }
-            // Images are built by the server's own daemon, wherever they run then.
+            // Images are built by the daemon beside the stages, wherever they run then.
             TargetKind::Docker | TargetKind::Ecs => match self.daemon().await {
-                Daemon::Answers { .. } => return None,
+                Daemon::Answers { .. } | Daemon::Elsewhere => return None,
                 Daemon::Away(why) => format!("containers cannot be used yet: {why}"),
             },
         };

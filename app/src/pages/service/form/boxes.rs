@@ -27,6 +27,7 @@ pub fn target(c: &ContainersForm, ask: &Ask, here: &Containers) -> AnyView {
             format!("An image from its Dockerfile, in Docker {version} at {host}{proposed}")
         }
         Daemon::Away(why) => format!("An image from its Dockerfile; not possible just now: {why}"),
+        Daemon::Elsewhere => "Not where stages run on AWS: choose Amazon ECS".to_owned(),
     };
     let ecs = match &here.cloud {
         Ok(_) => "An image from its Dockerfile, in a service of ECS that is picked below".to_owned(),
