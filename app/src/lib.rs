@@ -46,6 +46,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("runs/:id") view=RunPage ssr=SsrMode::Async/>
                     <Route path=path!("approvals") view=ApprovalsPage ssr=SsrMode::Async/>
                     <Route path=path!("services/new") view=ConnectPage ssr=SsrMode::Async/>
+                    <Route path=path!("services/new/ecs") view=NewOnEcsPage ssr=SsrMode::Async/>
                     <Route path=path!("services/:id") view=ServicePage ssr=SsrMode::Async/>
                     <Route path=path!("services/:id/settings") view=ServiceSettingsPage ssr=SsrMode::Async/>
                     <Route path=path!("deliveries") view=DeliveriesPage ssr=SsrMode::Async/>

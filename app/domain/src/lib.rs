@@ -2,6 +2,7 @@
 //!
 //! Everything here is data and pure functions: no I/O, no clock, no async, no framework. It compiles to WASM.
 
+pub mod cloud;
 pub mod containers;
 pub mod id;
 pub mod live;

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cloud::CloudAccount,
     containers::TargetKind,
     id::{DeliveryId, DeploymentId, PipelineId, RunId, ServiceId, SessionId, StageId, TokenId, UserId},
     plan::{Plan, Trigger},
@@ -682,23 +683,8 @@ pub struct Containers {
     pub daemon: Daemon,
     /// Where images are pushed; they stay with the daemon when absent.
     pub registry: Option<String>,
-    /// The services of the AWS account, or why it cannot be asked.
-    pub cloud: Result<Vec<CloudService>, String>,
-}
-
-/// A service of a cloud that an environment may be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CloudService {
-    /// Its cluster's name.
-    pub cluster: String,
-    /// Its name.
-    pub service: String,
-    /// The images of its containers by their names, as it runs them now; empty where nobody was asked.
-    pub containers: Vec<(String, String)>,
-    /// How many tasks run.
-    pub running: u32,
-    /// How many should.
-    pub desired: u32,
+    /// What the AWS account has, or why it cannot be asked.
+    pub cloud: Result<CloudAccount, String>,
 }
 
 /// An engine elsewhere that drives runs.

@@ -58,6 +58,14 @@ async fn filled_in(form: ServiceForm, draft: Option<ServiceId>) -> Result<Servic
     form.into_settings(base).map_err(ApiError::invalid)
 }
 
+/// Sends a form that is refused back to its page, as it was typed.
+#[cfg(feature = "ssr")]
+fn refused(form: &ServiceForm, draft: Option<ServiceId>) -> impl Fn(ApiError) -> ApiError + use<> {
+    let typed = form.clone().without_secrets();
+    let page = super::form_address(None, draft.map(|id| id.to_string()).as_deref(), &typed);
+    move |error| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer_at(&page)
+}
+
 /// Keeps what was filled in; `and_try` runs its checks as well. Then shows the draft.
 #[server(prefix = "/fn", endpoint = "keep_draft")]
 pub async fn keep_draft(
@@ -65,9 +73,8 @@ pub async fn keep_draft(
     draft: Option<ServiceId>,
     and_try: Option<String>,
 ) -> Answer<ServiceId> {
-    let typed = form.clone().without_secrets();
-    let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let settings = filled_in(form, draft).await.map_err(fail)?;
+    let fail = refused(&form, draft);
+    let settings = filled_in(form, draft).await.map_err(&fail)?;
     let id = control()?.keep_draft(&actor()?, draft, settings).await.map_err(|e| fail(e.into()))?;
     leptos_axum::redirect(&format!("/services/new?draft={id}"));
     if and_try.is_some() {
@@ -92,9 +99,8 @@ pub async fn create_service(
     draft: Option<ServiceId>,
     another: Option<String>,
 ) -> Answer<Service> {
-    let typed = form.clone().without_secrets();
-    let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
-    let settings = filled_in(form, draft).await.map_err(fail)?;
+    let fail = refused(&form, draft);
+    let settings = filled_in(form, draft).await.map_err(&fail)?;
     let service = control()?.create_from(&actor()?, settings, draft).await.map_err(|e| fail(e.into()))?;
     let run = match run_now {
         Some(_) => control()?.start_run(&actor()?, service.id, None, None).await.ok(),

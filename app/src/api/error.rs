@@ -107,22 +107,34 @@ impl ApiError {
     /// Sets the answer's HTTP status. A plain form is sent back to its page instead, with the error in the address.
     #[must_use]
     pub fn answer(self) -> Self {
+        let parts = leptos::prelude::use_context::<http::request::Parts>();
+        let from = parts.as_ref().and_then(|parts| parts.headers.get(http::header::REFERER)?.to_str().ok());
+        self.answer_at(from.unwrap_or_default())
+    }
+
+    /// The same for a form whose page is known: browsers leave out of where they come from what is longer than 4096 characters, and
+    /// what was typed may be.
+    #[must_use]
+    pub fn answer_at(self, page: &str) -> Self {
         use http::{StatusCode, header, request::Parts};
         use leptos::{prelude::*, server_fn::error::ServerFnUrlError};
-        let header = |parts: &Parts, name| {
-            parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).map(str::to_owned)
-        };
         let parts = use_context::<Parts>();
         let posted = parts.as_ref().filter(|p| p.method == http::Method::POST);
-        let plain_form =
-            posted.filter(|p| header(p, header::ACCEPT).is_some_and(|a| a.contains("text/html")));
+        let plain_form = posted.filter(|p| {
+            p.headers
+                .get(header::ACCEPT)
+                .and_then(|v| v.to_str().ok())
+                .is_some_and(|a| a.contains("text/html"))
+        });
         match plain_form {
             Some(parts) => {
-                // The page may still carry an older error; only the new one shall be shown.
-                let mut back = header(parts, header::REFERER).unwrap_or_else(|| "/".into());
+                // The page may still carry an older error; only the new one shall be shown. The name of the host is not used.
+                let mut back =
+                    if page.starts_with('/') { format!("http://here{page}") } else { page.to_owned() };
                 ServerFnUrlError::<ApiError>::strip_error_info(&mut back);
                 if let Ok(url) = ServerFnUrlError::new(parts.uri.path(), self.clone()).to_url(&back) {
-                    leptos_axum::redirect(url.as_str());
+                    let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
+                    leptos_axum::redirect(&format!("{}{query}", url.path()));
                 }
             }
             None => {

@@ -2,6 +2,7 @@
 //!
 //! Refuses to decide anything: rules and rights are `control`'s, identity is the server's.
 
+mod cloud;
 mod connect;
 mod deliveries;
 mod error;
@@ -16,6 +17,7 @@ mod tokens;
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use cloud::*;
 pub use connect::*;
 pub use deliveries::*;
 pub use error::ApiError;
@@ -37,6 +39,21 @@ pub struct Dated<T> {
     pub value: T,
     /// The server's clock.
     pub now: Timestamp,
+}
+
+/// Where the form of a service is, that of a new one or of a draft, up to where its next parameter goes.
+#[cfg(feature = "ssr")]
+fn form_address(service: Option<&str>, draft: Option<&str>, form: &crate::form::ServiceForm) -> String {
+    use crate::text::words::in_address;
+    match (service, draft) {
+        (Some(id), _) => format!("/services/{}/settings?", in_address(id)),
+        (None, Some(draft)) => format!("/services/new?draft={}&", in_address(draft)),
+        (None, None) => {
+            let [repository, branch, folder] =
+                [&form.repository, &form.branch, &form.context].map(|t| in_address(t));
+            format!("/services/new?repository={repository}&branch={branch}&folder={folder}&")
+        }
+    }
 }
 
 #[cfg(feature = "ssr")]

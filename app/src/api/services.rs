@@ -51,7 +51,8 @@ pub async fn engine() -> Answer<Dated<Option<Engine>>> {
 #[server(prefix = "/fn", endpoint = "update_service")]
 pub async fn update_service(id: ServiceId, form: ServiceForm) -> Answer<Service> {
     let typed = form.clone().without_secrets();
-    let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer();
+    let page = super::form_address(Some(&id.to_string()), None, &typed);
+    let fail = |error: ApiError| ApiError { form: Some(Box::new(typed.clone())), ..error }.answer_at(&page);
     let stored = control()?.service_to_change(&actor()?, id).await.map_err(|e| fail(e.into()))?;
     let settings = form.into_settings(stored.settings).map_err(|fields| fail(ApiError::invalid(fields)))?;
     let service = control()?.update_service(&actor()?, id, settings).await.map_err(|e| fail(e.into()))?;

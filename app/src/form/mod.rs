@@ -3,6 +3,7 @@
 //! Refuses to lose what it does not show: settings without a field are taken from what is stored.
 
 mod amounts;
+mod cloud;
 mod containers;
 mod durations;
 mod variables;
@@ -13,6 +14,7 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use cloud::{CloudForm, Purpose};
 pub use containers::{ContainersForm, PlaceForm};
 pub use variables::KEEP;
 
@@ -245,6 +247,12 @@ impl ServiceForm {
         self.containers.apply(&mut settings, &mut problems);
         problems.extend(settings.problems());
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// Whether secrets were typed that did not travel along.
+    pub fn lacks_secrets(&self) -> bool {
+        let all = [&self.secrets, &self.staging_secrets, &self.production_secrets];
+        all.into_iter().flat_map(|lines| lines.lines()).any(|line| line.trim_end().ends_with('='))
     }
 
     /// The form without any secret's value, fit to travel in an address.

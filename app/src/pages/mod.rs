@@ -18,7 +18,7 @@ mod strangers;
 mod tokens;
 
 pub use approvals::ApprovalsPage;
-pub use connect::ConnectPage;
+pub use connect::{ConnectPage, NewOnEcsPage};
 pub use deliveries::DeliveriesPage;
 pub use login::LoginPage;
 pub use missing::Missing;
@@ -34,7 +34,7 @@ use leptos::{
 };
 use leptos_router::hooks::{use_params_map, use_query_map};
 
-use crate::api::ApiError;
+use crate::{api::ApiError, form::Purpose};
 
 /// The id in the address, or the error that it is none.
 fn id_in_address<T: std::str::FromStr + Send + Sync + Clone + PartialEq + 'static>()
@@ -44,6 +44,11 @@ fn id_in_address<T: std::str::FromStr + Send + Sync + Clone + PartialEq + 'stati
         let text = params.read().get("id").unwrap_or_default();
         text.parse().map_err(|_| ApiError::new(404, format!("Nothing has the id {text:?}.")))
     })
+}
+
+/// What was typed in the form of a service before its way led over a service on ECS, if it did.
+fn came_back() -> Option<Purpose> {
+    Purpose::read(&use_query_map().get_untracked().get("for")?)
 }
 
 /// What the form that led here could not do, if it was `F`'s.

@@ -4,6 +4,7 @@
 
 pub mod access;
 mod candidates;
+mod cloud;
 pub mod deploys;
 pub mod detect;
 mod drafts;
@@ -192,7 +193,7 @@ pub struct Inner {
     pub(crate) ahead: Mutex<std::collections::HashMap<(String, String, String), u32>>,
     /// Whether the daemon answers, as it was a moment ago.
     pub(crate) daemon: targets::Brief<domain::view::Daemon>,
-    pub(crate) cloud: targets::Brief<std::result::Result<Vec<domain::view::CloudService>, String>>,
+    pub(crate) cloud: targets::Brief<std::result::Result<domain::cloud::CloudAccount, String>>,
     /// Deliveries on their way into the database.
     pub(crate) arrivals: inbox::Arrivals,
     /// Whether a delivery was refused and is to be asked for.

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use domain::{
     DeploymentId, EnvironmentName, RunId, StageId, StageKind,
+    cloud::{CloudAccount, NewCloudService},
     containers::{ContainerSettings, EcsService},
+    problem::FieldError,
     protocol::Registry,
-    view::{CloudService, Commit},
+    view::Commit,
 };
 use secrecy::SecretString;
 
@@ -202,42 +204,24 @@ pub trait Images: Send + Sync {
     async fn found(&self, wanted: &[String]) -> Vec<Found>;
 }
 
-/// A service that is to be made in a cloud.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewCloudService {
-    /// Where, and how it is called.
-    pub place: EcsService,
-    /// What it runs at first; nothing runs until the first deployment when absent.
-    pub image: Option<String>,
-    /// Where it listens.
-    pub port: Option<u16>,
-    /// CPU units of a task: 1024 are a core.
-    pub cpu: u32,
-    /// MiB of a task.
-    pub memory: u32,
-    /// How many tasks.
-    pub tasks: u32,
-    /// A service of the same cluster whose subnets, security groups, roles and launch type are taken where they are not said.
-    pub like: Option<String>,
-    /// Subnets.
-    pub subnets: Vec<String>,
-    /// Security groups.
-    pub security_groups: Vec<String>,
-    /// ARN of the load balancer's target group.
-    pub target_group: Option<String>,
-    /// Its name in Service Connect.
-    pub connect_name: Option<String>,
+/// Why a service was not made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotMade {
+    /// Something about what was asked for, and what helps.
+    Wrong(FieldError),
+    /// Something else.
+    Not(PortError),
 }
 
 /// Services that run in a cloud: picked from what is there, looked at, made.
 #[async_trait]
 pub trait Cloud: Send + Sync {
     /// What there is, with what it runs now.
-    async fn services(&self) -> Result<Vec<CloudService>, PortError>;
+    async fn account(&self) -> Result<CloudAccount, PortError>;
     /// What really runs, held against the artifact that should.
     async fn deployed(&self, place: &EcsService, artifact: &str) -> Result<Deployed, PortError>;
-    /// Makes a service.
-    async fn create(&self, wanted: &NewCloudService) -> Result<(), PortError>;
+    /// Makes a service. The very same asked for twice is one.
+    async fn create(&self, wanted: &NewCloudService) -> Result<(), NotMade>;
 }
 
 /// What the clean-up leaves alone, and where else it looks.

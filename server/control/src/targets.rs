@@ -17,9 +17,6 @@ use crate::{Control, ports::Docker};
 
 /// How long what a daemon said is believed, in milliseconds.
 const FRESH_MS: i64 = 5_000;
-/// Why there is nothing to pick from where no account is set.
-const NO_ACCOUNT: &str =
-    "this server knows no AWS account: give it AWS_REGION, and a role or keys that may use it";
 /// How long a page waits for a daemon.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -34,7 +31,12 @@ impl<T> Default for Brief<T> {
 }
 
 impl<T: Clone> Brief<T> {
-    async fn get(&self, now: impl Fn() -> Timestamp, find: impl AsyncFnOnce() -> T) -> T {
+    /// Something changed: it is found out anew when it is asked for.
+    pub(crate) async fn forget(&self) {
+        *self.0.lock().await = None;
+    }
+
+    pub(crate) async fn get(&self, now: impl Fn() -> Timestamp, find: impl AsyncFnOnce() -> T) -> T {
         let mut kept = self.0.lock().await;
         match &*kept {
             Some((at, known)) if (0..FRESH_MS).contains(&(now().0 - at.0)) => known.clone(),
@@ -51,15 +53,7 @@ impl Control {
     /// What this server has for containers.
     pub async fn containers(&self) -> Containers {
         let registry = self.setup.registry.as_ref().map(|r| r.address.clone());
-        let cloud = match &self.ports.cloud {
-            Some(cloud) => {
-                self.cloud
-                    .get(|| self.now(), async || cloud.services().await.map_err(|e| e.to_string()))
-                    .await
-            }
-            None => Err(NO_ACCOUNT.into()),
-        };
-        Containers { daemon: self.daemon().await, registry, cloud }
+        Containers { daemon: self.daemon().await, registry, cloud: self.account().await }
     }
 
     pub(crate) async fn daemon(&self) -> Daemon {

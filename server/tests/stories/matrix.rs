@@ -46,6 +46,9 @@ use Rule::{Api, Form, Open, Page, Reader, Runner, Signed};
 
 const ID: &str = "01JGQ5Y3X8V4T6R2N9M7K1H0FA";
 
+/// A service on ECS that could be made, if there was an account.
+const NEW_ON_ECS: &str = "form[cluster]=a&form[service]=b&form[like]=a/c";
+
 /// Method, path, what is sent, and to whom it answers.
 pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     // For whoever runs it, and the way in.
@@ -86,6 +89,7 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("GET", "/runs/{id}", "", Page(Viewer)),
     ("GET", "/runs/{run}/log/{file}", "", Page(Viewer)),
     ("GET", "/services/new", "", Page(Owner)),
+    ("GET", "/services/new/ecs", "", Page(Owner)),
     ("GET", "/services/{id}", "", Page(Viewer)),
     ("GET", "/services/{id}/settings", "", Page(Viewer)),
     ("GET", "/settings", "", Page(Viewer)),
@@ -130,7 +134,10 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/rollback", "service=ID&environment=production&deployment=ID", Form(Deployer)),
     ("POST", "/fn/turn_away", "id=ID", Form(Deployer)),
     // Everything else.
+    ("POST", "/fn/begin_cloud_service", "environment=production&form[name]=a", Form(Owner)),
     ("POST", "/fn/candidates", "find=&page=1", Form(Owner)),
+    ("POST", "/fn/cloud", "", Form(Owner)),
+    ("POST", "/fn/create_cloud_service", NEW_ON_ECS, Form(Owner)),
     ("POST", "/fn/draft", "id=ID", Form(Owner)),
     ("POST", "/fn/drafts", "", Form(Owner)),
     ("POST", "/fn/drop_draft", "draft=ID", Form(Owner)),
@@ -145,6 +152,7 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/set_role", "id=ID&role=viewer", Form(Owner)),
     ("POST", "/fn/update_service", "id=ID&form[name]=a&form[repository]=/nowhere", Form(Owner)),
     // The REST API.
+    ("GET", "/api/v1/cloud/services", "", Api(Viewer)),
     ("GET", "/api/v1/deliveries", "", Api(Viewer)),
     ("GET", "/api/v1/deliveries/{id}", "", Api(Viewer)),
     ("GET", "/api/v1/environments", "", Api(Viewer)),
@@ -175,6 +183,12 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
         "/api/v1/services/{id}/rollback",
         r#"{"environment":"production","deployment":"ID"}"#,
         Api(Deployer),
+    ),
+    (
+        "POST",
+        "/api/v1/cloud/services",
+        r#"{"cluster":"a","service":"b","cpu":256,"memory_mb":512,"like":"c"}"#,
+        Api(Owner),
     ),
     ("POST", "/api/v1/pipelines", r#"{"name":"Matrix"}"#, Api(Owner)),
     ("PATCH", "/api/v1/pipelines/{id}", "{}", Api(Owner)),

@@ -4,8 +4,11 @@
 //! is a draft on the server.
 
 mod candidates;
+mod on_ecs;
 mod proposed;
 mod trial;
+
+pub use on_ecs::{NewOnEcsPage, Picked};
 
 use domain::view::{Candidates, Containers, Detected, Draft};
 use leptos::prelude::*;

@@ -9,12 +9,13 @@ use domain::{
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 
+use super::on_ecs::Picked;
 use crate::{
     api::{ApiError, CreateService, KeepDraft},
     components::{Icon, Refused, Sha},
     form::ServiceForm,
     pages::{
-        refusal,
+        came_back, refusal,
         service::form::{Fields, Why},
     },
     text::words,
@@ -119,11 +120,16 @@ pub(super) fn Form(
     draft: Option<ServiceId>,
 ) -> impl IntoView {
     let error: Option<ApiError> = refusal::<CreateService>().or_else(refusal::<KeepDraft>);
+    let back = came_back().filter(|_| error.is_none());
     // A form that was refused comes back as it was typed.
-    let form = error.as_ref().and_then(|e| e.form.clone()).map_or(form, |typed| *typed);
+    let typed = error.as_ref().and_then(|e| e.form.clone()).map(|typed| *typed);
+    let form = typed.or_else(|| back.as_ref().map(|back| back.form.clone())).unwrap_or(form);
     view! {
         <Refused error=error.clone()/>
+        {back.map(|purpose| view! { <Picked purpose/> })}
         <form method="post" action=CreateService::PATH>
+            // What Enter in a field does, whatever button comes first.
+            <button class="vh" tabindex="-1" aria-hidden="true" formaction=KeepDraft::PATH>"Keep for later"</button>
             {draft.map(|id| view! { <input type="hidden" name="draft" value=id.to_string()/> })}
             <Fields form why wrong=error here/>
             <div class="submit card">

@@ -11,7 +11,7 @@ use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 use super::{
-    super::{id_in_address, refusal},
+    super::{came_back, connect::Picked, id_in_address, refusal},
     form::{Fields, Why},
 };
 use crate::{
@@ -49,7 +49,9 @@ fn Whole(service: Dated<Service>, here: Containers) -> impl IntoView {
     let service = service.value;
     let (error, kept) = (refusal::<UpdateService>(), refusal::<DeleteService>());
     let saved = query.read_untracked().get("saved").is_some() && error.is_none() && kept.is_none();
+    let back = came_back().filter(|_| error.is_none());
     let typed = error.as_ref().and_then(|e| e.form.clone()).map(|f| *f);
+    let typed = typed.or_else(|| back.as_ref().map(|back| back.form.clone()));
     let form = typed.unwrap_or_else(|| ServiceForm::of(&service.settings));
     let name = service.settings.name.clone();
     let id = service.id.to_string();
@@ -63,7 +65,10 @@ fn Whole(service: Dated<Service>, here: Containers) -> impl IntoView {
         <div class="well"><h1>{format!("Settings of {name}")}</h1><span class="sub">"Runs that have begun keep the settings they began with · changed "<When at=service.updated_at/></span></div>
         <div role="status">{saved.then(|| view! { <p class="done"><Icon name="check"/>"Saved."</p> })}</div>
         <Refused error=error.clone()/>
+        {back.map(|purpose| view! { <Picked purpose/> })}
         <form method="post" action=UpdateService::PATH>
+            // What Enter in a field does, whatever button comes first.
+            <button class="vh" tabindex="-1" aria-hidden="true">"Save"</button>
             <input type="hidden" name="id" value=same/>
             <Fields form why=Why::default() wrong=error here/>
             <div class="submit card">

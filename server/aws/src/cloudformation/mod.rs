@@ -139,6 +139,7 @@ fn outputs() -> Value {
         "DeadLettersUrl": output("What it could not make sense of", json!({ "Ref": "DeadLetters" })),
         "TopicArn": output("Where ends of runs are published", json!({ "Ref": "Topic" })),
         "ClusterName": output("The cluster in which stages run", json!({ "Ref": "Cluster" })),
+        "MakerPolicyArn": output("Attach it as well where services on ECS are to be made from a form", json!({ "Ref": "MakerPolicy" })),
         "ServerPolicyArn": output("Attach it to the role that the server works with", json!({ "Ref": "ServerPolicy" })),
     })
 }

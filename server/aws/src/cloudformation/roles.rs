@@ -30,6 +30,13 @@ pub(super) fn add(resources: &mut Resources) {
         "ServerPolicy".into(),
         json!({ "Type": "AWS::IAM::ManagedPolicy", "Properties": properties }),
     );
+    let policy = json!({ "Version": "2012-10-17", "Statement": maker() });
+    let properties = json!({
+        "Description": "What the Seamless server needs besides to make services on ECS from its form",
+        "PolicyDocument": policy,
+    });
+    resources
+        .insert("MakerPolicy".into(), json!({ "Type": "AWS::IAM::ManagedPolicy", "Properties": properties }));
 }
 
 fn role(service: &str, managed: &[Value], statements: Vec<Value>) -> Value {
@@ -189,5 +196,16 @@ fn server() -> Vec<Value> {
             &["ecs:ListClusters", "ecs:ListServices", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"],
             json!("*"),
         ),
+    ]
+}
+
+/// What making a service takes. By itself, since it hands roles to tasks: whoever wants services to be picked only leaves it away.
+fn maker() -> Vec<Value> {
+    let here = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/*";
+    vec![
+        allow(&["ecs:CreateService"], sub(here)),
+        // It knows no narrower right.
+        allow(&["ecs:RegisterTaskDefinition"], json!("*")),
+        pass(sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/*")),
     ]
 }

@@ -1,4 +1,4 @@
-//! What there is on ECS: services to pick from, what one of them really runs, and one more that is made.
+//! What there is on ECS: clusters and services to pick from, and what one of them really runs.
 //!
 //! For pages: asked once each, in bounded time, and what cannot be said is told. Refuses to change a service that is there.
 
@@ -10,16 +10,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use aws_sdk_ecs::types::{
-    AwsVpcConfiguration, Compatibility, ContainerDefinition, DeploymentCircuitBreaker,
-    DeploymentConfiguration, DeploymentRolloutState, LaunchType, LoadBalancer, NetworkConfiguration,
-    NetworkMode, PortMapping, Service, ServiceConnectClientAlias, ServiceConnectConfiguration,
-    ServiceConnectService, TaskDefinition,
-};
-use control::ports::{Cloud, Deployed, NewCloudService, PortError};
+use aws_sdk_ecs::types::{ContainerDefinition, DeploymentRolloutState, Service, TaskDefinition};
+use control::ports::{Cloud, Deployed, NotMade, PortError};
 use domain::{
+    cloud::{CloudAccount, CloudContainer, CloudService, NewCloudService},
     containers::{EcsService, short_digest},
-    view::CloudService,
 };
 
 use super::{
@@ -28,8 +23,6 @@ use super::{
 };
 use crate::account::{Account, AwsError};
 
-/// What a service runs that was made without an image, if it ran: it wants no tasks until the first deployment.
-const NOTHING: &str = "public.ecr.aws/docker/library/busybox:stable";
 /// For more services than this, it is not asked what they run.
 const MOST: usize = 40;
 /// How long a form waits for the list.
@@ -43,7 +36,7 @@ type Found = (Duration, Result<Deployed, PortError>);
 /// Services on ECS, in one account and region.
 #[derive(Debug)]
 pub struct EcsCloud {
-    account: Arc<Account>,
+    pub(super) account: Arc<Account>,
     /// What was found out a moment ago, good or bad: pages ask more often than things change.
     known: Mutex<HashMap<(EcsService, String), Found>>,
 }
@@ -54,7 +47,11 @@ impl EcsCloud {
         Self { account, known: Mutex::default() }
     }
 
-    async fn describe(&self, cluster: &str, services: &[String]) -> Result<Vec<Service>, AwsError> {
+    pub(super) async fn describe(
+        &self,
+        cluster: &str,
+        services: &[String],
+    ) -> Result<Vec<Service>, AwsError> {
         let mut found = Vec::new();
         for some in services.chunks(10) {
             let asked = self.account.ask("ecs:DescribeServices", |aws| {
@@ -66,7 +63,7 @@ impl EcsCloud {
         Ok(found)
     }
 
-    async fn definition(&self, name: &str) -> Result<TaskDefinition, AwsError> {
+    pub(super) async fn definition(&self, name: &str) -> Result<TaskDefinition, AwsError> {
         let asked = self.account.ask("ecs:DescribeTaskDefinition", |aws| {
             aws.ecs.describe_task_definition().task_definition(name).send()
         });
@@ -74,37 +71,68 @@ impl EcsCloud {
         found.ok_or_else(|| AwsError::new(format!("AWS says nothing about the task definition {name}")))
     }
 
-    async fn one(&self, cluster: &str, service: &str) -> Result<Option<Service>, AwsError> {
+    pub(super) async fn one(&self, cluster: &str, service: &str) -> Result<Option<Service>, AwsError> {
         Ok(self.describe(cluster, &[service.to_owned()]).await?.into_iter().next())
     }
 
-    async fn all(&self) -> Result<Vec<CloudService>, AwsError> {
-        let asked = self.account.ask("ecs:ListClusters", |aws| async move {
-            aws.ecs.list_clusters().max_results(100).send().await
-        });
-        let mut all = Vec::new();
-        for cluster in asked.await?.cluster_arns.unwrap_or_default() {
-            let asked = self.account.ask("ecs:ListServices", |aws| {
-                aws.ecs.list_services().cluster(&cluster).max_results(100).send()
-            });
-            let arns = asked.await?.service_arns.unwrap_or_default();
+    async fn all(&self) -> Result<CloudAccount, AwsError> {
+        let mut account = CloudAccount::default();
+        for cluster in self.clusters().await? {
+            let name = cluster.rsplit('/').next().unwrap_or_default().to_owned();
+            account.clusters.push(name.clone());
+            let arns = self.services_of(&cluster).await?;
             for service in self.describe(&cluster, &arns).await? {
-                let containers = match service.task_definition().filter(|_| all.len() < MOST) {
+                let containers = match service.task_definition().filter(|_| account.services.len() < MOST) {
                     Some(name) => self.definition(name).await?.container_definitions.unwrap_or_default(),
                     None => Vec::new(),
                 };
                 let count = |count: i32| u32::try_from(count).unwrap_or(0);
-                all.push(CloudService {
-                    cluster: cluster.rsplit('/').next().unwrap_or_default().into(),
+                let runs = |c: ContainerDefinition| Some(CloudContainer { name: c.name?, image: c.image? });
+                account.services.push(CloudService {
+                    cluster: name.clone(),
                     service: service.service_name().unwrap_or_default().into(),
-                    containers: containers.into_iter().filter_map(|c| Some((c.name?, c.image?))).collect(),
+                    containers: containers.into_iter().filter_map(runs).collect(),
                     running: count(service.running_count()),
                     desired: count(service.desired_count()),
                 });
             }
         }
-        all.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));
-        Ok(all)
+        account.clusters.sort();
+        account.services.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));
+        Ok(account)
+    }
+
+    /// ARNs of all clusters, which come in pages.
+    async fn clusters(&self) -> Result<Vec<String>, AwsError> {
+        let (mut all, mut next) = (Vec::new(), None);
+        loop {
+            let asked = self.account.ask("ecs:ListClusters", |aws| {
+                aws.ecs.list_clusters().max_results(100).set_next_token(next.clone()).send()
+            });
+            let page = asked.await?;
+            all.extend(page.cluster_arns.unwrap_or_default());
+            match page.next_token {
+                Some(more) => next = Some(more),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// ARNs of all services of a cluster.
+    async fn services_of(&self, cluster: &str) -> Result<Vec<String>, AwsError> {
+        let (mut all, mut next) = (Vec::new(), None);
+        loop {
+            let asked = self.account.ask("ecs:ListServices", |aws| {
+                let question = aws.ecs.list_services().cluster(cluster).max_results(100);
+                question.set_next_token(next.clone()).send()
+            });
+            let page = asked.await?;
+            all.extend(page.service_arns.unwrap_or_default());
+            match page.next_token {
+                Some(more) => next = Some(more),
+                None => return Ok(all),
+            }
+        }
     }
 
     async fn really(&self, place: &EcsService, artifact: &str) -> Result<Deployed, AwsError> {
@@ -146,131 +174,6 @@ impl EcsCloud {
             _ => say(deployment, "healthy", None),
         }
     }
-
-    async fn make(&self, wanted: &NewCloudService) -> Result<(), AwsError> {
-        let EcsService { cluster, service, .. } = &wanted.place;
-        if self.one(cluster, service).await?.is_some() {
-            return Err(AwsError::new(format!(
-                "the cluster {cluster} has a service {service} already: pick it"
-            )));
-        }
-        let like = match &wanted.like {
-            Some(name) => Some(self.one(cluster, name).await?.ok_or_else(|| {
-                AwsError::new(format!("the cluster {cluster} has no service {name} to take settings from"))
-            })?),
-            None => None,
-        };
-        let definition = match like.as_ref().and_then(|like| like.task_definition()) {
-            Some(name) => Some(self.definition(name).await?),
-            None => None,
-        };
-        let network = network(wanted, like.as_ref())?;
-        let registered = self.account.ask("ecs:RegisterTaskDefinition", |aws| {
-            let container = container(wanted);
-            let mut question = aws
-                .ecs
-                .register_task_definition()
-                .family(service)
-                .cpu(wanted.cpu.to_string())
-                .memory(wanted.memory.to_string())
-                .container_definitions(container);
-            question = match &definition {
-                Some(base) => question
-                    .set_execution_role_arn(base.execution_role_arn.clone())
-                    .set_network_mode(base.network_mode.clone())
-                    .set_runtime_platform(base.runtime_platform.clone())
-                    .set_requires_compatibilities(base.requires_compatibilities.clone()),
-                None => question
-                    .network_mode(NetworkMode::Awsvpc)
-                    .requires_compatibilities(Compatibility::Fargate),
-            };
-            question.send()
-        });
-        let arn =
-            registered.await?.task_definition.and_then(|made| made.task_definition_arn).unwrap_or_default();
-        let tasks = i32::try_from(wanted.tasks).unwrap_or(1);
-        let made = self.account.ask("ecs:CreateService", |aws| {
-            let breaker = DeploymentCircuitBreaker::builder().enable(true).rollback(true).build();
-            let rules = DeploymentConfiguration::builder().deployment_circuit_breaker(breaker).build();
-            let port = wanted.port.map(i32::from);
-            let balanced = wanted.target_group.as_ref().map(|group| {
-                let one = LoadBalancer::builder().target_group_arn(group).container_name(service);
-                vec![one.set_container_port(port).build()]
-            });
-            let question = aws
-                .ecs
-                .create_service()
-                .cluster(cluster)
-                .service_name(service)
-                .task_definition(&arn)
-                .desired_count(if wanted.image.is_some() { tasks } else { 0 })
-                .deployment_configuration(rules)
-                .set_network_configuration(network.clone())
-                .set_load_balancers(balanced)
-                .set_service_connect_configuration(connect(wanted));
-            match &like {
-                Some(like) if !like.capacity_provider_strategy().is_empty() => {
-                    question.set_capacity_provider_strategy(like.capacity_provider_strategy.clone())
-                }
-                Some(like) => question.set_launch_type(like.launch_type.clone()),
-                None => question.launch_type(LaunchType::Fargate),
-            }
-            .send()
-        });
-        made.await.map(drop)
-    }
-}
-
-/// The one container of a new service, called as it is.
-fn container(wanted: &NewCloudService) -> ContainerDefinition {
-    let name = &wanted.place.service;
-    let container = ContainerDefinition::builder()
-        .name(name)
-        .image(wanted.image.as_deref().unwrap_or(NOTHING))
-        .essential(true)
-        .docker_labels(revision::TASKS, wanted.tasks.to_string());
-    match wanted.port {
-        Some(port) => {
-            container.port_mappings(PortMapping::builder().name("main").container_port(port.into()).build())
-        }
-        None => container,
-    }
-    .build()
-}
-
-/// Subnets and security groups: those that were said, else the neighbour's.
-fn network(
-    wanted: &NewCloudService,
-    like: Option<&Service>,
-) -> Result<Option<NetworkConfiguration>, AwsError> {
-    let theirs = like.and_then(|like| like.network_configuration()).and_then(|n| n.awsvpc_configuration());
-    if wanted.subnets.is_empty() && wanted.security_groups.is_empty() {
-        return match (like, theirs) {
-            (Some(like), _) => Ok(like.network_configuration.clone()),
-            (None, _) => {
-                Err(AwsError::new("name subnets, or a service of the cluster whose network is taken"))
-            }
-        };
-    }
-    let or = |said: &[String], theirs: Option<&[String]>| match said {
-        [] => theirs.unwrap_or_default().to_vec(),
-        said => said.to_vec(),
-    };
-    let vpc = AwsVpcConfiguration::builder()
-        .set_subnets(Some(or(&wanted.subnets, theirs.map(|t| t.subnets()))))
-        .set_security_groups(Some(or(&wanted.security_groups, theirs.map(|t| t.security_groups()))))
-        .set_assign_public_ip(theirs.and_then(|t| t.assign_public_ip.clone()))
-        .build()
-        .map_err(|e| AwsError::new(e.to_string()))?;
-    Ok(Some(NetworkConfiguration::builder().awsvpc_configuration(vpc).build()))
-}
-
-/// Its name among the cluster's services.
-fn connect(wanted: &NewCloudService) -> Option<ServiceConnectConfiguration> {
-    let (name, port) = (wanted.connect_name.as_ref()?, wanted.port?);
-    let alias = ServiceConnectClientAlias::builder().dns_name(name).port(port.into()).build().ok()?;
-    let service = ServiceConnectService::builder().port_name("main").client_aliases(alias).build().ok()?;
-    Some(ServiceConnectConfiguration::builder().enabled(true).services(service).build())
 }
 
 fn said(error: impl Display) -> PortError {
@@ -279,7 +182,7 @@ fn said(error: impl Display) -> PortError {
 
 #[async_trait]
 impl Cloud for EcsCloud {
-    async fn services(&self) -> Result<Vec<CloudService>, PortError> {
+    async fn account(&self) -> Result<CloudAccount, PortError> {
         match tokio::time::timeout(LIST, self.all()).await {
             Ok(found) => found.map_err(said),
             Err(_) => Err(said(format!("AWS has not listed its services within {} seconds", LIST.as_secs()))),
@@ -301,7 +204,7 @@ impl Cloud for EcsCloud {
         found
     }
 
-    async fn create(&self, wanted: &NewCloudService) -> Result<(), PortError> {
-        self.make(wanted).await.map_err(said)
+    async fn create(&self, wanted: &NewCloudService) -> Result<(), NotMade> {
+        self.make(wanted).await
     }
 }

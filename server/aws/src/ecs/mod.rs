@@ -6,6 +6,7 @@
 
 mod api;
 mod capacity;
+mod create;
 mod deploy;
 mod fate;
 mod look;

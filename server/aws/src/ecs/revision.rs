@@ -17,6 +17,8 @@ pub(super) const DEPLOYMENT: &str = "SEAMLESS_DEPLOYMENT";
 const VARIABLES: &str = "seamless.variables";
 /// The label with how many tasks a service is to have that was created before it had an image.
 pub(super) const TASKS: &str = "seamless.tasks";
+/// The label of what a service was made of here, until its first deployment: the same asked for twice is known by it.
+pub(super) const MADE: &str = "seamless.made";
 
 /// Which of the containers is the service's: the one that was said, the only one, the one with the service's name, the only one
 /// that a load balancer sends to, or the only essential one.
@@ -86,6 +88,7 @@ impl Wanted<'_> {
         let mut labels: HashMap<String, String> = live.docker_labels().cloned().unwrap_or_default();
         let before = labels.remove(VARIABLES).unwrap_or_default();
         labels.remove(TASKS);
+        labels.remove(MADE);
         let now: BTreeSet<&str> =
             plain.keys().copied().chain(self.secrets.keys().map(String::as_str)).collect();
         labels.insert(VARIABLES.into(), now.iter().copied().collect::<Vec<_>>().join(" "));

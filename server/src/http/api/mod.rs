@@ -1,5 +1,6 @@
 //! `/api/v1`: the REST contract, and the OpenAPI document that is generated from these very handlers.
 
+mod cloud;
 mod deliveries;
 mod deployments;
 mod pipelines;
@@ -86,6 +87,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(stages::router())
         .merge(deployments::router())
         .merge(deliveries::router())
+        .merge(cloud::router())
 }
 
 /// The document: every endpoint, from its handler.

@@ -172,6 +172,16 @@ impl Aws {
         Err((said(["__type", "code"]), said(["message", "Message"])))
     }
 
+    /// The id of a subnet of the account's default network.
+    pub async fn subnet(&self) -> String {
+        let request = self.client.post(&self.url).header("authorization", credential("ec2"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body("Action=DescribeSubnets&Version=2016-11-15").send().await.unwrap();
+        let text = answer.text().await.unwrap();
+        let id = text.split("<subnetId>").nth(1).unwrap_or_else(|| panic!("no subnet: {text}"));
+        id.split('<').next().unwrap_or_default().to_owned()
+    }
+
     async fn control(&self, method: reqwest::Method, path: &str, body: &Value) {
         let request = self.client.request(method, format!("{}/_stand_in/{path}", self.url));
         let answer = request.body(body.to_string()).send().await.unwrap();

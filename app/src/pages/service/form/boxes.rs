@@ -3,15 +3,17 @@
 //! Refuses to be in the way: what a service does not use is folded or out of sight, but never when something is wrong with it.
 
 use domain::{
+    cloud::{CloudContainer, CloudService},
     containers::{RestartPolicy, TargetKind, short_digest},
     stage::EnvironmentName,
-    view::{CloudService, Containers, Daemon},
+    view::{Containers, Daemon},
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::ask::{Ask, pairs, posted, tick};
 use crate::{
-    components::{Choice, Pick, Select},
+    api::BeginCloudService,
+    components::{Choice, Icon, Pick, Select},
     form::{ContainersForm, PlaceForm},
 };
 
@@ -124,7 +126,9 @@ fn cloud(
     let service = match &here.cloud {
         Ok(all) => {
             let mut options = vec![(String::new(), "none".to_owned())];
-            options.extend(all.iter().map(|one| (format!("{}/{}", one.cluster, one.service), runs(one))));
+            options.extend(
+                all.services.iter().map(|one| (format!("{}/{}", one.cluster, one.service), runs(one))),
+            );
             let known = options.iter().any(|(value, _)| *value == of.ecs);
             if !known {
                 options.push((of.ecs.clone(), format!("{} (not in this account and region)", of.ecs)));
@@ -143,6 +147,10 @@ fn cloud(
             .hint(format!("Typed, because AWS cannot be asked: {why}"))
             .show(),
     };
+    // With what was typed: it comes back from there.
+    let new = here.cloud.is_ok().then(|| view! {
+        <p class="row"><button class="btn" formaction=BeginCloudService::PATH name="environment" value=environment.as_str() formnovalidate><Icon name="plus"/>"One that is not there yet"<span class="vh">", for "{title}</span></button></p>
+    });
     let container = ask
         .line("Container", format!("{name}_container"), &of.ecs_container)
         .at(format!("{at}.container"))
@@ -152,7 +160,8 @@ fn cloud(
     view! {
         <section class="part" role="group" aria-label=title>
             <h2>{title}</h2>
-            <div class="fields">{service}{container.show()}</div>
+            <div class="fields two">{service}{container.show()}</div>
+            {new}
         </section>
     }
     .into_any()
@@ -160,7 +169,7 @@ fn cloud(
 
 /// What a service of a cloud runs, in a line.
 fn runs(one: &CloudService) -> String {
-    let images = one.containers.iter().map(|(name, image)| {
+    let images = one.containers.iter().map(|CloudContainer { name, image }| {
         let image = image.rsplit('/').next().unwrap_or(image);
         let image = image
             .split_once('@')
@@ -192,6 +201,7 @@ fn place(environment: EnvironmentName, title: &'static str, of: &PlaceForm, ask:
     let elsewhere = !of.host.is_empty()
         || !of.certificates.is_empty()
         || ask.any_wrong(&[at("host").as_str(), at("certificates").as_str()]);
+    let wrong = ask.any_wrong(&[format!("environments.{environment}.container").as_str()]);
     let policies = RestartPolicy::ALL.map(|policy| (policy.as_str(), says(policy))).to_vec();
     let value =
         if of.restart.is_empty() { RestartPolicy::default().as_str().into() } else { of.restart.clone() };
@@ -200,7 +210,7 @@ fn place(environment: EnvironmentName, title: &'static str, of: &PlaceForm, ask:
             hint="When it has ended by itself" wrong=ask.wrong.clone()/>
     };
     view! {
-        <section class="part" role="group" aria-label=title>
+        <section class="part dockered" class:told=wrong role="group" aria-label=title>
             <h2>{title}</h2>
             <div class="fields three">{limits}{restart}</div>
             <details open=elsewhere>

@@ -5,8 +5,7 @@
 mod ask;
 mod boxes;
 
-pub use ask::Why;
-use ask::{Ask, pairs, tick};
+pub use ask::{Ask, Why, pairs, posted, tick};
 use domain::view::Containers;
 use leptos::prelude::*;
 

@@ -1,6 +1,7 @@
-//! What pages are told, what is made for them, and ECR.
+//! What pages are told, and ECR.
 
-use control::ports::{Cloud, Found, Images, NewCloudService};
+use control::ports::{Cloud, Found, Images};
+use domain::cloud::CloudContainer;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -14,14 +15,15 @@ use crate::{
 #[tokio::test]
 async fn services_are_listed_with_what_they_run() {
     let script = Script::serve(world(), |_, _| ()).await;
-    let found = EcsCloud::new(script.account(|_| "KEY")).services().await.unwrap();
+    let found = EcsCloud::new(script.account(|_| "KEY")).account().await.unwrap();
     let containers = [("web", "shop/orders:old"), ("mesh", "shop/mesh:7")]
-        .map(|(name, image)| (name.to_owned(), image.to_owned()));
-    let one = &found[0];
+        .map(|(name, image)| CloudContainer { name: name.into(), image: image.into() });
+    assert_eq!(found.clusters, ["main"]);
+    let one = &found.services[0];
     assert_eq!((&*one.cluster, &*one.service, one.running, one.desired), ("main", "orders", 0, 2));
     assert_eq!(one.containers, containers);
     script.refuse(|_, _, _| Some((400, "AccessDeniedException", "User: x is not authorized".into())));
-    let refused = EcsCloud::new(script.account(|_| "KEY")).services().await.unwrap_err();
+    let refused = EcsCloud::new(script.account(|_| "KEY")).account().await.unwrap_err();
     assert!(
         refused.0.starts_with("AWS refuses ecs:ListClusters: User: x is not authorized; allow it"),
         "{refused}"
@@ -50,44 +52,6 @@ async fn what_really_runs_is_held_against_what_should() {
     let found = cloud.deployed(&web, &image).await.unwrap();
     assert_eq!((&*found.health, found.deployment), ("drifted", None));
     assert!(found.reason.unwrap().contains("orders:1 is live there, with the image shop/orders:old"));
-}
-
-#[tokio::test]
-async fn a_new_service_takes_its_network_from_a_neighbour() {
-    let mut world = world();
-    world.service["networkConfiguration"] = json!({ "awsvpcConfiguration": { "subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED" } });
-    let script = Script::serve(world, |_, _| ()).await;
-    let cloud = EcsCloud::new(script.account(|_| "KEY"));
-    let wanted = NewCloudService {
-        place: EcsService { cluster: "main".into(), service: "stock".into(), container: None },
-        port: Some(8080),
-        cpu: 256,
-        memory: 512,
-        tasks: 2,
-        like: Some("orders".into()),
-        connect_name: Some("stock".into()),
-        ..Default::default()
-    };
-    cloud.create(&wanted).await.unwrap();
-    script.world(|world| {
-        let created = &world.created;
-        assert_eq!(
-            (&created["desiredCount"], &created["launchType"]),
-            (&json!(0), &json!("FARGATE")),
-            "nothing runs before there is an image"
-        );
-        assert_eq!(created["networkConfiguration"]["awsvpcConfiguration"]["subnets"], json!(["subnet-1"]));
-        assert_eq!(
-            created["serviceConnectConfiguration"]["services"][0]["clientAliases"][0]["dnsName"],
-            "stock"
-        );
-        let task = &world.last("RegisterTaskDefinition")["containerDefinitions"][0];
-        assert_eq!(task["dockerLabels"], json!({ "seamless.tasks": "2" }));
-    });
-    let bare = NewCloudService { like: None, ..wanted.clone() };
-    assert!(cloud.create(&bare).await.unwrap_err().0.starts_with("name subnets"));
-    let there = NewCloudService { place: place(), ..wanted };
-    assert!(cloud.create(&there).await.unwrap_err().0.contains("has a service orders already"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod creates;
 mod endings;
 mod looks;
 mod requests;

@@ -201,11 +201,13 @@ impl World {
                 if asked["cluster"].as_str().and_then(|name| name.rsplit('/').next()) != Some("main") {
                     return Err((400, "ClusterNotFoundException", "Cluster not found.".into()));
                 }
-                match asked["services"][0].as_str().and_then(|name| name.rsplit('/').next())
-                    == self.service["serviceName"].as_str()
-                {
-                    true => json!({ "services": [self.service], "failures": [] }),
-                    false => json!({ "services": [], "failures": [{ "reason": "MISSING" }] }),
+                let wanted = asked["services"][0].as_str().and_then(|name| name.rsplit('/').next());
+                let mut made = self.created.clone();
+                made["status"] = json!("ACTIVE");
+                let found = [&self.service, &made].into_iter().find(|s| s["serviceName"].as_str() == wanted);
+                match found {
+                    Some(service) => json!({ "services": [service], "failures": [] }),
+                    None => json!({ "services": [], "failures": [{ "reason": "MISSING" }] }),
                 }
             }
             "DescribeTaskDefinition" => {
@@ -277,6 +279,10 @@ impl World {
             "DescribeImages" => return Err((400, "ImageNotFoundException", "it does not exist".into())),
             "ListClusters" => json!({ "clusterArns": [format!("{ACCOUNT}:cluster/main")] }),
             "ListServices" => json!({ "serviceArns": [format!("{ACCOUNT}:service/main/orders")] }),
+            "CreateService" if self.created["serviceName"] == asked["serviceName"] => {
+                let message = "Creation of service was not idempotent.".into();
+                return Err((400, "InvalidParameterException", message));
+            }
             "CreateService" => {
                 self.created = asked.clone();
                 json!({ "service": self.service })
