@@ -27,7 +27,7 @@ struct Driven<'a> {
     aws: &'a Aws,
     installation: Installation<'a>,
     server: Server,
-    _told: tempfile::TempDir,
+    told: tempfile::TempDir,
 }
 
 impl<'a> Driven<'a> {
@@ -53,8 +53,14 @@ impl<'a> Driven<'a> {
             environment.push((String::leak(name), value));
         }
         let server = Server::start_with(SEAMLESS, Options { store, environment, ..Options::default() }).await;
-        std::fs::write(&file, server.data().display().to_string()).unwrap();
-        Self { aws, installation, server, _told: told }
+        let driven = Self { aws, installation, server, told };
+        driven.tasks_have(&driven.server.data());
+        driven
+    }
+
+    /// Where tasks have their files.
+    fn tasks_have(&self, folder: &std::path::Path) {
+        std::fs::write(self.told.path().join("data"), folder.display().to_string()).unwrap();
     }
 
     /// The bodies that were sent of an operation.
@@ -241,8 +247,8 @@ async fn the_same_as_on_one_machine() {
 
 /// What goes wrong over there: no room, a host that goes away, an execution that somebody stops, a run that is cancelled in the middle.
 #[tokio::test]
-async fn what_goes_wrong_there_is_told_here() {
-    let Some(aws) = Aws::find("aws::what_goes_wrong_there_is_told_here").await else { return };
+async fn what_goes_wrong_there_istold_here() {
+    let Some(aws) = Aws::find("aws::what_goes_wrong_there_istold_here").await else { return };
     let driven = Driven::start(&aws, "wrong", Store::Sqlite).await;
     let server = &driven.server;
 
@@ -386,6 +392,9 @@ async fn services_on_ecs_are_deployed_by_tasks() {
         ("SEAMLESS_REGISTRY_PASSWORD", "right-password".to_owned()),
     ];
     let driven = Driven::start_with(&aws, "ecs", Store::Sqlite, more).await;
+    // Tasks have a file system of their own, as EFS is, and none of the server's.
+    let own = tempfile::tempdir().unwrap();
+    driven.tasks_have(own.path());
     let (server, api) = (&driven.server, &driven.server.api);
     // The service, as somebody made it before there was a Seamless.
     let ecs = async |operation: &str, body: Value| {
