@@ -51,6 +51,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("services/:id/settings") view=ServiceSettingsPage ssr=SsrMode::Async/>
                     <Route path=path!("deliveries") view=DeliveriesPage ssr=SsrMode::Async/>
                     <Route path=path!("settings") view=SettingsPage ssr=SsrMode::Async/>
+                    <Route path=path!("settings/notifications") view=NotificationsPage ssr=SsrMode::Async/>
                 </ParentRoute>
             </Routes>
         </Router>

@@ -272,7 +272,7 @@ step('what a pipeline keeps is set and shown', async () => {
 });
 
 step('signing out ends the session', async () => {
-    for (const path of ['/', '/runs', '/approvals', '/deliveries', '/settings']) {
+    for (const path of ['/', '/runs', '/approvals', '/deliveries', '/settings/notifications', '/settings']) {
         await person.goto(path);
         await person.look();
     }

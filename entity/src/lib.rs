@@ -16,6 +16,7 @@ pub mod log_chunk;
 pub mod log_unarchived;
 pub mod login_link;
 pub mod node;
+pub mod notice;
 pub mod person;
 pub mod pipeline;
 pub mod report;

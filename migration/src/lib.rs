@@ -12,6 +12,7 @@ mod m0007_people;
 mod m0008_drafts;
 mod m0009_executions;
 mod m0010_tokens;
+mod m0011_notices;
 mod m0013_execution_names;
 
 /// Runs the steps in order.
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_drafts::Migration),
             Box::new(m0009_executions::Migration),
             Box::new(m0010_tokens::Migration),
+            Box::new(m0011_notices::Migration),
             Box::new(m0013_execution_names::Migration),
         ]
     }

@@ -57,6 +57,9 @@ pub struct Config {
     /// `AWS_REGION`: whether services on Amazon ECS are offered, with the SDK's own variables saying who asks. The region of an ECR
     /// registry does as well.
     pub aws: bool,
+    /// `SEAMLESS_NOTIFY`: `sns` has Amazon SNS tell teams what happens, `none`, the default, tells nobody. `SEAMLESS_TOPIC_PREFIX`: with
+    /// what the names of the topics begin that are made for it. Default `seamless-`.
+    pub topics: Option<String>,
     /// `SEAMLESS_LOG_LINES` and `SEAMLESS_LOG_MIB`: what one stage may log before the middle is left out. Default 10000000 and 1024.
     /// `SEAMLESS_LOG_BEHIND`: whether a command whose lines are not stored in time is to `wait` (the default), or goes on and its lines
     /// `spool` to the disk.
@@ -150,6 +153,7 @@ impl Config {
         });
         let registry = registry(&get, &mut problems);
         let aws = get("AWS_REGION").or(get("AWS_DEFAULT_REGION")).is_some();
+        let topics = topics(&get, &mut problems);
         let log = log_rules(&get, &mut problems);
         let github = github(&get, &mut problems);
         let allowed = allowed(&get, &mut problems);
@@ -198,6 +202,7 @@ impl Config {
             engine,
             registry,
             aws,
+            topics,
             log,
             github,
             site,
@@ -278,6 +283,36 @@ fn log_rules(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) 
         }
     };
     LogRules { lines, bytes, behind }
+}
+
+/// With what the names of topics begin, where there are any.
+fn topics(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> Option<String> {
+    let prefix = get("SEAMLESS_TOPIC_PREFIX");
+    match get("SEAMLESS_NOTIFY").as_deref() {
+        None | Some("none") => {
+            if prefix.is_some() {
+                problems.push(
+                    "SEAMLESS_TOPIC_PREFIX is set, but nobody is told of anything: set SEAMLESS_NOTIFY to sns, too"
+                        .into(),
+                );
+            }
+            return None;
+        }
+        Some("sns") => {}
+        Some(other) => {
+            problems.push(format!("SEAMLESS_NOTIFY is {other:?}: give sns or none"));
+            return None;
+        }
+    }
+    let prefix = prefix.unwrap_or_else(|| "seamless-".into());
+    // A topic's name has 256 characters at most, and the id of a pipeline is 26 of them.
+    let fits = prefix.len() <= 200 && prefix.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+    if !fits {
+        problems.push(format!(
+            "SEAMLESS_TOPIC_PREFIX is {prefix:?}: give up to 200 letters, digits, hyphens and underscores, such as seamless-"
+        ));
+    }
+    Some(prefix)
 }
 
 /// What drives runs, where the embedded engine does not.
@@ -527,6 +562,8 @@ mod tests {
                 "SEAMLESS_DATABASE_POOL" => "1".into(),
                 "SEAMLESS_REGISTRY" => "https://registry.example.org".into(),
                 "SEAMLESS_REGISTRY_USERNAME" => "ci".into(),
+                "SEAMLESS_NOTIFY" => "sns".into(),
+                "SEAMLESS_TOPIC_PREFIX" => "acme:".into(),
                 "SEAMLESS_LOG_LINES" => "many".into(),
                 "SEAMLESS_LOG_BEHIND" => "drop".into(),
                 "GITHUB_URL" => "github.example.org".into(),
@@ -549,6 +586,7 @@ mod tests {
             "SEAMLESS_DATABASE_POOL is \"1\": give a number from 2 to 200",
             "SEAMLESS_REGISTRY is",
             "SEAMLESS_REGISTRY_PASSWORD",
+            "SEAMLESS_TOPIC_PREFIX is \"acme:\"",
             "SEAMLESS_LOG_LINES",
             "SEAMLESS_LOG_BEHIND is",
             "GITHUB_URL",
@@ -560,6 +598,21 @@ mod tests {
         ] {
             assert!(message.contains(name), "{message}");
         }
+    }
+
+    #[test]
+    fn nobody_is_told_unless_that_is_set() {
+        let read = |given: &[(&str, &str)]| {
+            let mut problems = Vec::new();
+            let find = |name: &str| given.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            (topics(&find, &mut problems), problems.join("; "))
+        };
+        assert_eq!(read(&[]), (None, String::new()));
+        assert_eq!(read(&[("SEAMLESS_NOTIFY", "sns")]), (Some("seamless-".into()), String::new()));
+        let both = [("SEAMLESS_NOTIFY", "sns"), ("SEAMLESS_TOPIC_PREFIX", "ci_")];
+        assert_eq!(read(&both), (Some("ci_".into()), String::new()));
+        assert!(read(&[("SEAMLESS_NOTIFY", "mail")]).1.contains("give sns or none"));
+        assert!(read(&[("SEAMLESS_TOPIC_PREFIX", "ci_")]).1.contains("set SEAMLESS_NOTIFY to sns"));
     }
 
     #[test]

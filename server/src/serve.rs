@@ -97,8 +97,10 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
     let region = region.or(config.engine.as_ref().and_then(|engine| engine.region())).map(str::to_owned);
     // An account is only looked for where something says that there is one; nobody is asked before a page or a job needs it.
     let account = config.aws || ecr.is_some() || config.engine.is_some();
-    let cloud = account.then(|| aws::ecs::EcsCloud::new(Account::usual(region)));
+    let cloud = account.then(|| aws::ecs::EcsCloud::new(Account::usual(region.clone())));
     let images = ecr.map(|ecr| aws::ecr::Ecr::new(Account::in_region(ecr.region.clone()), ecr));
+    let notifier =
+        config.topics.as_ref().map(|prefix| aws::sns::Sns::new(Account::usual(region), prefix.clone()));
     Ok(Ports {
         executions,
         launcher: Arc::new(local::ProcessLauncher::of_this_program(&config.data, config.local_url())?),
@@ -109,6 +111,7 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
         hot: hot.map(|redis| Arc::new(redis) as _),
         images: images.map(|images| Arc::new(images) as _),
         cloud: cloud.map(|cloud| Arc::new(cloud) as _),
+        notifier: notifier.map(|notifier| Arc::new(notifier) as _),
     })
 }
 

@@ -86,6 +86,19 @@ pub fn start(
             move |c| async move { c.ask_owed().await.map(count) },
         );
     }
+    if control.notifies() {
+        workers.look_when(
+            control::notify::READER,
+            2,
+            Whose::One(control::notify::TURN.as_secs()),
+            |n| async move { n.wait_notices().await },
+            |c| async move {
+                let sent = c.notify().await?;
+                metrics::counter!("seamless_notifications_sent_total").increment(sent as u64);
+                Ok(())
+            },
+        );
+    }
     if control.has_sign_in() {
         workers.look("people", 300, Whose::One(310), |c| async move { c.watch_people().await });
     }

@@ -6,6 +6,7 @@ pub mod cloud;
 pub mod containers;
 pub mod id;
 pub mod live;
+pub mod news;
 pub mod outline;
 pub mod paths;
 pub mod plan;

@@ -41,6 +41,11 @@ pub fn SettingsPage() -> impl IntoView {
             </section>
             <Members/>
             <Tokens/>
+            <section class="card panel">
+                <h2>"Notifications"</h2>
+                <p class="sub">"Who hears by e-mail, in Slack, through PagerDuty or by HTTPS when a run fails, an approval is needed, or something goes live."</p>
+                <p><a class="btn" href="/settings/notifications">"Who hears of what"</a></p>
+            </section>
             <Keeping/>
             <section class="card panel">
                 <h2>"Engine"</h2>

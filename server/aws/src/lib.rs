@@ -1,4 +1,4 @@
-//! AWS: the engine, the queue, the images and the services of teams that outgrew one machine. Refuses to touch the database.
+//! AWS: the engine, the queue, the notifications, the images and the services of teams that outgrew one machine. Refuses to touch the database.
 
 pub mod account;
 pub mod asl;
@@ -9,6 +9,7 @@ pub mod ecr;
 pub mod ecs;
 mod engine;
 mod letter;
+pub mod sns;
 mod trouble;
 
 pub use engine::{EngineSettings, StepFunctions};

@@ -20,10 +20,11 @@ pub(crate) enum Kind {
 }
 
 /// Codes by which AWS asks for patience, whatever the service.
-const THROTTLED: [&str; 9] = [
+const THROTTLED: [&str; 10] = [
     "ThrottlingException",
     "Throttling",
     "ThrottledException",
+    "Throttled",
     "TooManyRequestsException",
     "RequestThrottled",
     "RequestLimitExceeded",
@@ -40,8 +41,13 @@ const EXPIRED: [&str; 5] = [
 ];
 /// Codes of a signature that is not right: another key, or another time.
 const UNSIGNED: [&str; 2] = ["InvalidSignatureException", "SignatureDoesNotMatch"];
-const DENIED: [&str; 4] =
-    ["AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "KmsAccessDeniedException"];
+const DENIED: [&str; 5] = [
+    "AccessDeniedException",
+    "AccessDenied",
+    "UnauthorizedOperation",
+    "AuthorizationError",
+    "KmsAccessDeniedException",
+];
 
 /// The kind of an error code.
 pub(crate) fn kind_of(code: &str) -> Kind {

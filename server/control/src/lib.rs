@@ -23,6 +23,7 @@ pub mod logs;
 mod masks;
 mod missed;
 pub mod nodes;
+pub mod notify;
 pub mod nudge;
 pub mod pages;
 pub mod people;
@@ -136,6 +137,8 @@ pub struct Ports {
     pub images: Option<Arc<dyn ports::Images>>,
     /// Where services run that are not on hosts of ours (ECS); absent where no account is set.
     pub cloud: Option<Arc<dyn ports::Cloud>>,
+    /// Tells whoever subscribed of what happens; absent where nobody is told.
+    pub notifier: Option<Arc<dyn notify::Notifier>>,
 }
 
 /// What the binary was told, as far as use cases need it.

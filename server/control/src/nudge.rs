@@ -22,6 +22,7 @@ struct Inner {
     drive: Notify,
     hooks: Notify,
     reports: Notify,
+    notices: Notify,
     all: watch::Sender<u64>,
     runs: Mutex<HashMap<RunId, watch::Sender<u64>>>,
     others: Option<Arc<dyn Hot>>,
@@ -63,6 +64,7 @@ impl Nudge {
     fn wake_all(&self, run: Option<RunId>) {
         self.0.all.send_modify(|n| *n += 1);
         self.0.reports.notify_one();
+        self.0.notices.notify_one();
         if run.is_some() {
             self.wake(run);
         }
@@ -128,6 +130,11 @@ impl Nudge {
     /// Resolves at the next [`Nudge::changed`].
     pub async fn wait_reports(&self) {
         self.0.reports.notified().await;
+    }
+
+    /// Resolves at the next [`Nudge::changed`], for whoever sends notifications.
+    pub async fn wait_notices(&self) {
+        self.0.notices.notified().await;
     }
 
     /// Follows one run, or everything.

@@ -16,6 +16,7 @@ mod live;
 mod logs;
 mod many;
 mod matrix;
+mod notifications;
 mod people;
 mod retention;
 mod rollback;

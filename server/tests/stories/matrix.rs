@@ -93,6 +93,7 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("GET", "/services/{id}", "", Page(Viewer)),
     ("GET", "/services/{id}/settings", "", Page(Viewer)),
     ("GET", "/settings", "", Page(Viewer)),
+    ("GET", "/settings/notifications", "", Page(Viewer)),
     // Server functions: what pages read.
     ("POST", "/fn/approvals", "", Form(Viewer)),
     ("POST", "/fn/containers", "", Form(Viewer)),
@@ -106,6 +107,7 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/log_outline", "stage=ID&attempt=1", Form(Viewer)),
     ("POST", "/fn/log_search", "stage=ID&query=x&regex=false&limit=1", Form(Viewer)),
     ("POST", "/fn/nav", "", Form(Viewer)),
+    ("POST", "/fn/notifications", "", Form(Viewer)),
     ("POST", "/fn/overview", "", Form(Viewer)),
     ("POST", "/fn/people", "", Form(Viewer)),
     ("POST", "/fn/pipelines", "", Form(Viewer)),
@@ -150,6 +152,9 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("POST", "/fn/remove_member", "id=ID", Form(Owner)),
     ("POST", "/fn/set_retention", "id=ID&log_days=1&log_megabytes=1&run_days=1", Form(Owner)),
     ("POST", "/fn/set_role", "id=ID&role=viewer", Form(Owner)),
+    ("POST", "/fn/subscribe", "id=ID&reached=email&endpoint=a@example.org&hears[environment]=", Form(Owner)),
+    ("POST", "/fn/change_subscription", "id=ID&subscription=a&hears[environment]=", Form(Owner)),
+    ("POST", "/fn/unsubscribe", "id=ID&subscription=a", Form(Owner)),
     ("POST", "/fn/update_service", "id=ID&form[name]=a&form[repository]=/nowhere", Form(Owner)),
     // The REST API.
     ("GET", "/api/v1/cloud/services", "", Api(Viewer)),

@@ -62,7 +62,7 @@ fn Whole(service: Dated<Service>, here: Containers) -> impl IntoView {
     view! {
         <Title text=format!("Settings of {name}")/>
         <Top><Crumbs steps here="Settings"/></Top>
-        <div class="well"><h1>{format!("Settings of {name}")}</h1><span class="sub">"Runs that have begun keep the settings they began with · changed "<When at=service.updated_at/></span></div>
+        <div class="well"><h1>{format!("Settings of {name}")}</h1><span class="sub">"Runs that have begun keep the settings they began with · changed "<When at=service.updated_at/>" · "<a class="link" href="/settings/notifications">"who hears of it"</a></span></div>
         <div role="status">{saved.then(|| view! { <p class="done"><Icon name="check"/>"Saved."</p> })}</div>
         <Refused error=error.clone()/>
         {back.map(|purpose| view! { <Picked purpose/> })}

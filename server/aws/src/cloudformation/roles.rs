@@ -162,7 +162,7 @@ fn stage(kind: StageKind) -> Vec<Value> {
     ]
 }
 
-/// What the server does: start, stop, answer and look at executions, hear the queue, log in to where images are, and look at what runs.
+/// What the server does: start, stop, answer and look at executions, hear the queue, tell who subscribed, log in to where images are, and look at what runs.
 fn server() -> Vec<Value> {
     let executions =
         "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${Machine.Name}:*";
@@ -186,6 +186,22 @@ fn server() -> Vec<Value> {
                 "sqs:GetQueueAttributes",
             ],
             arn("Queue"),
+        ),
+        // Notifications: a topic for each pipeline, with the prefix that `SEAMLESS_TOPIC_PREFIX` has by itself.
+        allow(
+            &[
+                "sns:CreateTopic",
+                "sns:TagResource",
+                "sns:Publish",
+                "sns:Subscribe",
+                "sns:ListSubscriptionsByTopic",
+            ],
+            sub("arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:seamless-*"),
+        ),
+        // None of these can be narrowed to a resource.
+        allow(
+            &["sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe"],
+            json!("*"),
         ),
         allow(&["ecr:GetAuthorizationToken"], json!("*")),
         allow(&IMAGES, images()),

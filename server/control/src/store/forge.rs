@@ -52,6 +52,17 @@ pub async fn move_cursor<C: ConnectionTrait>(db: &C, name: &str, seq: i64) -> Re
     Ok(())
 }
 
+/// Remembers how far it has come, unless somebody else moved it meanwhile: then false.
+pub async fn advance_cursor<C: ConnectionTrait>(db: &C, name: &str, from: i64, to: i64) -> Result<bool> {
+    let moved = cursor::Entity::update_many()
+        .col_expr(cursor::Column::Seq, Expr::value(to))
+        .filter(cursor::Column::Name.eq(name))
+        .filter(cursor::Column::Seq.eq(from))
+        .exec(db)
+        .await?;
+    Ok(moved.rows_affected == 1)
+}
+
 /// Says that something of a run is to be told. What was told before stays known.
 pub async fn want<C: ConnectionTrait>(
     db: &C,

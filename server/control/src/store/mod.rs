@@ -13,6 +13,7 @@ pub mod executions;
 pub mod forge;
 pub mod logs;
 pub mod nodes;
+pub mod notices;
 mod open;
 pub mod people;
 pub mod reseal;

@@ -245,3 +245,19 @@ pub async fn caused_since<C: ConnectionTrait>(
         .await?;
     Ok(found.is_some())
 }
+
+/// Whether the run before this one, of the same service and branch, failed. Pull requests, roll backs and trials do not count, nor do
+/// runs that ended without a verdict.
+pub async fn follows_failure<C: ConnectionTrait>(db: &C, run: &run::Model) -> Result<bool> {
+    let before = run::Entity::find()
+        .filter(run::Column::ServiceId.eq(run.service_id.as_str()))
+        .filter(run::Column::Branch.eq(run.branch.as_str()))
+        .filter(run::Column::Number.lt(run.number))
+        .filter(run::Column::PullRequest.is_null())
+        .filter(run::Column::Trigger.is_not_in(["rollback", "trial"]))
+        .filter(run::Column::Status.is_in(["success", "failure"]))
+        .order_by_desc(run::Column::Number)
+        .one(db)
+        .await?;
+    Ok(before.is_some_and(|before| before.status == "failure"))
+}

@@ -34,6 +34,7 @@ pub fn ports(script: &Arc<Script>) -> Ports {
         executions: None,
         images: None,
         cloud: None,
+        notifier: None,
     }
 }
 

@@ -182,6 +182,20 @@ impl Aws {
         id.split('<').next().unwrap_or_default().to_owned()
     }
 
+    /// One call of SNS, whose protocol is forms and XML; the answer is its text.
+    pub async fn sns(&self, operation: &str, fields: &[(&str, &str)]) -> String {
+        let form =
+            [("Action", operation), ("Version", "2010-03-31")].into_iter().chain(fields.iter().copied());
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.post(&self.url).header("authorization", credential("sns"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.body(body).send().await.unwrap();
+        let good = answer.status().is_success();
+        let text = answer.text().await.unwrap();
+        assert!(good, "{operation}: {text}");
+        text
+    }
+
     async fn control(&self, method: reqwest::Method, path: &str, body: &Value) {
         let request = self.client.request(method, format!("{}/_stand_in/{path}", self.url));
         let answer = request.body(body.to_string()).send().await.unwrap();
