@@ -8,7 +8,7 @@ use testkit::Server;
 use crate::SEAMLESS;
 
 /// Every call of the contract.
-const PROMISED: [&str; 33] = [
+const PROMISED: [&str; 35] = [
     "get /pipelines",
     "post /pipelines",
     "patch /pipelines/{id}",
@@ -42,6 +42,8 @@ const PROMISED: [&str; 33] = [
     "get /services/{id}/hook",
     "post /services/{id}/hook",
     "get /events",
+    "get /cloud/services",
+    "post /cloud/services",
 ];
 
 #[tokio::test]
