@@ -278,7 +278,6 @@ async fn what_goes_wrong_there_istold_here() {
         "ok   credentials",
         "ok   state machine",
         "ok   states:StartExecution",
-        "ok   states:SendTaskFailure",
         "ok   sqs:ReceiveMessage",
         "ok   ecs:DescribeServices",
         "hm   EC2 cores",

@@ -3,10 +3,10 @@
 //! Refuses to decide anything: which execution is wanted, stopped or let through is `control`'s; here it is asked for, and what comes back
 //! is put into words.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, timeout::TimeoutConfig};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use control::engine::executions::{EngineError, Executions, Message, Size, Standing};
@@ -23,6 +23,12 @@ use crate::{
 const WAIT_S: i32 = 20;
 /// For how long a message is nobody else's once it was handed out, in seconds; prolonged while it is worked on.
 const HOLD_S: i32 = 60;
+
+/// A peer that is gone without a word must not hold up all runs: the SDK alone would wait as long as TCP does.
+fn timeouts() -> TimeoutConfig {
+    let one = Duration::from_secs(WAIT_S as u64 + 10);
+    TimeoutConfig::builder().operation_attempt_timeout(one).operation_timeout(one * 3).build()
+}
 
 /// Where the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +81,12 @@ impl EngineSettings {
         StageKind::ALL.iter().map(of).max().unwrap_or_default()
     }
 
+    /// The ARN of the machine itself, and the version or alias of it that is meant, if one is.
+    pub(crate) fn qualified(&self) -> (String, Option<&str>) {
+        let parts: Vec<&str> = self.machine.split(':').collect();
+        (parts.get(..7).unwrap_or(&parts).join(":"), parts.get(7).copied())
+    }
+
     pub(crate) fn execution(&self, run: RunId) -> String {
         let [partition, region, account, name] = self.parts().unwrap_or_default();
         format!("arn:{partition}:states:{region}:{account}:execution:{name}:{run}")
@@ -94,6 +106,7 @@ impl StepFunctions {
     /// when they are needed, and again before they expire.
     pub async fn connect(settings: EngineSettings) -> Self {
         let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries());
+        loader = loader.timeout_config(timeouts());
         // The machine's ARN says where it is; the environment need not.
         if let Some(region) = settings.region() {
             loader = loader.region(Region::new(region.to_owned()));

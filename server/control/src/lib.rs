@@ -216,6 +216,8 @@ pub struct Inner {
     pub(crate) proofs: runner::Proofs,
     /// When an engine elsewhere was last asked how an execution stands.
     pub(crate) looked: Mutex<Option<std::time::Instant>>,
+    /// When executions were last driven, and since when without a gap.
+    pub(crate) drove: Mutex<Option<(Timestamp, Timestamp)>>,
     started: Timestamp,
 }
 
@@ -265,6 +267,7 @@ impl Control {
             known: masks::Known::default(),
             proofs: runner::Proofs::default(),
             looked: Mutex::default(),
+            drove: Mutex::default(),
             started,
         }))
     }

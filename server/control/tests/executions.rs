@@ -162,6 +162,16 @@ impl Story {
         self.engine.take_asked()
     }
 
+    /// The same while the server drives on: what it asked meanwhile, but for looks.
+    async fn drives_on(&self, seconds: i64) -> Vec<String> {
+        let mut asked = Vec::new();
+        for left in (1..=seconds).rev().step_by(20) {
+            self.goes_by(left.min(20));
+            asked.extend(self.drive().await.into_iter().filter(|asked| asked != "look"));
+        }
+        asked
+    }
+
     fn goes_by(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1000, Ordering::Relaxed);
     }
@@ -483,8 +493,7 @@ async fn a_cancelled_run_is_stopped_wherever_it_stands() {
     story.control.cancel(&Actor::system(), run).await.unwrap();
     assert!(story.control.heartbeat(&proven, &Heartbeat {}).await.unwrap().cancel);
     assert_eq!(story.drive().await, [""; 0], "it has a while to end by itself");
-    story.goes_by(31);
-    assert_eq!(story.drive().await, ["stop: cancelled by seamless"]);
+    assert_eq!(story.drives_on(40).await, ["stop: cancelled by seamless"]);
     let (status, reason, _) = story.status(run, StageKind::Prepare).await;
     assert_eq!((status, reason.as_deref()), (Status::Cancelled, Some("cancelled by seamless")));
     assert_eq!(story.control.run(run).await.unwrap().status, Status::Cancelled);
@@ -643,6 +652,22 @@ async fn an_execution_that_never_asks_at_its_gate_is_told_on_the_run() {
 }
 
 #[tokio::test]
+async fn a_stage_for_which_no_task_comes_is_told_on_the_run() {
+    let story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    story.goes_by(800);
+    assert_eq!(story.looks().await, ["look"]);
+    assert_eq!(story.control.run(run).await.unwrap().reason, None, "it may take a while to find room");
+    story.goes_by(200);
+    assert_eq!(story.looks().await, ["look"]);
+    let reason = story.control.run(run).await.unwrap().reason.unwrap();
+    assert!(reason.starts_with("no task has come for Prepare in 16 m"), "{reason}");
+    story.task(run, StageKind::Prepare, Outcome::Success).await;
+    assert_eq!(story.control.run(run).await.unwrap().reason, None);
+}
+
+#[tokio::test]
 async fn no_deploy_begins_while_one_that_was_lost_may_undo_itself() {
     let story = Story::new(true).await;
     let (first, second) = (story.run().await, story.run().await);
@@ -700,13 +725,13 @@ async fn a_task_that_hangs_is_ended() {
     story.drive().await;
     let token = story.begins(run, StageKind::Prepare).await;
     story.control.job(&story.control.prove(&token).await.unwrap()).await.unwrap();
-    story.goes_by(599);
-    assert_eq!(story.drive().await, ["look"]);
-    story.goes_by(2);
-    assert_eq!(story.drive().await, ["stop: its task was not heard of for 10 m 01 s"]);
+    // While nobody listened, as when the database was away, nobody could say a word.
+    story.goes_by(700);
+    assert_eq!(story.drives_on(580).await, [""; 0]);
+    assert_eq!(story.drives_on(60).await, ["stop: its task was not heard of for 10 m 20 s"]);
     let (status, reason, _) = story.status(run, StageKind::Prepare).await;
     assert_eq!(status, Status::Failure);
-    assert_eq!(reason.as_deref(), Some("runner lost: its task was not heard of for 10 m 01 s"));
+    assert_eq!(reason.as_deref(), Some("runner lost: its task was not heard of for 10 m 20 s"));
 }
 
 #[tokio::test]

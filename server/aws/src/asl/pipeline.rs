@@ -227,7 +227,6 @@ fn run_task(settings: &MachineSettings, kind: StageKind) -> Value {
             { "Type": "spread", "Field": "attribute:ecs.availability-zone" },
             { "Type": "spread", "Field": "instanceId" },
         ],
-        "PropagateTags": "TASK_DEFINITION",
         "Overrides": overrides,
     });
     if let Network::Awsvpc { subnets, security_groups } = &settings.network {

@@ -1,7 +1,8 @@
 //! Where stages run: the cluster, its hosts, and what a stage's task is.
 //!
 //! A stage talks to its host's Docker daemon about folders, so the file system has the same path on the host and in the stage: the hosts
-//! mount it, and the task mounts the host's folder.
+//! mount it, and the task mounts the host's folder. It also asks what Docker publishes on the host's loopback address, as candidates of
+//! integration tests are, so a stage shares its host's network.
 
 use serde_json::{Value, json};
 
@@ -13,19 +14,36 @@ pub(super) fn family() -> Value {
     sub("${AWS::StackName}-stage")
 }
 
-/// What a host does at its first start.
+/// What a host does at its first start. It joins the cluster last: without its file system it would take stages that find nothing of what
+/// came before them. What images and their builds leave on its disk goes by a timer, since a busy host may never be replaced.
 const USER_DATA: &str = "#!/bin/bash
 set -eu
-cat >>/etc/ecs/ecs.config <<END
-ECS_CLUSTER=${Cluster}
-ECS_ENABLE_SPOT_INSTANCE_DRAINING=true
-ECS_CONTAINER_STOP_TIMEOUT=120s
-ECS_AWSVPC_BLOCK_IMDS=true
-END
+trap 'shutdown -h now' ERR
 dnf install -y amazon-efs-utils
 mkdir -p ${Folder}
 echo '${FileSystem}:/ ${Folder} efs _netdev,tls 0 0' >>/etc/fstab
 mount ${Folder}
+cat >/etc/systemd/system/seamless-prune.service <<END
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/docker image prune --all --force --filter until=72h
+ExecStart=/usr/bin/docker builder prune --force --keep-storage 20GB
+END
+cat >/etc/systemd/system/seamless-prune.timer <<END
+[Timer]
+OnUnitActiveSec=6h
+OnBootSec=1h
+[Install]
+WantedBy=timers.target
+END
+systemctl enable --now seamless-prune.timer
+cat >>/etc/ecs/ecs.config <<END
+ECS_CLUSTER=${Cluster}
+ECS_ENABLE_SPOT_INSTANCE_DRAINING=true
+ECS_CONTAINER_STOP_TIMEOUT=120s
+ECS_ENABLE_TASK_IAM_ROLE=true
+ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true
+END
 ";
 
 pub(super) fn add(resources: &mut Resources) {
@@ -56,6 +74,10 @@ pub(super) fn add(resources: &mut Resources) {
         "IamInstanceProfile": { "Arn": { "Fn::GetAtt": ["HostProfile", "Arn"] } },
         "SecurityGroupIds": [{ "Ref": "SecurityGroup" }],
         "MetadataOptions": { "HttpTokens": "required", "HttpPutResponseHopLimit": 1 },
+        "BlockDeviceMappings": [{
+            "DeviceName": "/dev/xvda",
+            "Ebs": { "VolumeSize": { "Ref": "DiskSize" }, "VolumeType": "gp3", "Encrypted": true },
+        }],
         "UserData": { "Fn::Base64": sub(USER_DATA) },
     });
     add("Host", "AWS::EC2::LaunchTemplate", json!({ "LaunchTemplateData": host }));
@@ -122,7 +144,7 @@ fn stage() -> Value {
     json!({
         "Family": family(),
         "RequiresCompatibilities": ["EC2"],
-        "NetworkMode": "awsvpc",
+        "NetworkMode": "host",
         // Of a stage that sets nothing else; each start states its own.
         "Cpu": "1024",
         "Memory": "2048",

@@ -30,23 +30,26 @@ pub(super) fn add(resources: &mut Resources) {
     }
 
     let rule = |text: &str, pattern: Value| {
-        let target = json!({ "Id": "queue", "Arn": { "Fn::GetAtt": ["Queue", "Arn"] } });
+        // Of an event only that: it also carries what the execution was given, which holds its tickets.
+        let told = json!({
+            "InputPathsMap": { "source": "$.source", "kind": "$.detail-type", "name": "$.detail.name", "status": "$.detail.status" },
+            "InputTemplate":
+                r#"{"source": "<source>", "detail-type": "<kind>", "detail": {"name": "<name>", "status": "<status>"}}"#,
+        });
+        let target =
+            json!({ "Id": "queue", "Arn": { "Fn::GetAtt": ["Queue", "Arn"] }, "InputTransformer": told });
         json!({ "Description": text, "EventPattern": pattern, "Targets": [target] })
     };
     let executions = json!({
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
-        "detail": { "stateMachineArn": [{ "Ref": "Machine" }] },
+        "detail": {
+            "stateMachineArn": [{ "Ref": "Machine" }],
+            "status": ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
+        },
     });
     add("ExecutionEvents", "AWS::Events::Rule", rule("What became of executions", executions));
-    let tasks = json!({
-        "source": ["aws.ecs"],
-        "detail-type": ["ECS Task State Change"],
-        "detail": { "clusterArn": [{ "Fn::GetAtt": ["Cluster", "Arn"] }], "lastStatus": ["RUNNING", "STOPPED"] },
-    });
-    add("TaskEvents", "AWS::Events::Rule", rule("Which tasks run, and why they stopped", tasks));
-    let rules =
-        json!([{ "Fn::GetAtt": ["ExecutionEvents", "Arn"] }, { "Fn::GetAtt": ["TaskEvents", "Arn"] }]);
+    let rules = json!([{ "Fn::GetAtt": ["ExecutionEvents", "Arn"] }]);
     let statement = json!({
         "Effect": "Allow",
         "Principal": { "Service": "events.amazonaws.com" },

@@ -41,8 +41,8 @@ fn parameters() -> Value {
     let with = |kind: &str, text: &str, default: Value| json!({ "Type": kind, "Description": text, "Default": default });
     let machine_image = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id";
     json!({
-        "Vpc": parameter("AWS::EC2::VPC::Id", "The network in which stages run"),
-        "SubnetA": parameter("AWS::EC2::Subnet::Id", "A subnet with a way to the Internet (NAT or public)"),
+        "Vpc": parameter("AWS::EC2::VPC::Id", "The network in which hosts and their stages run"),
+        "SubnetA": parameter("AWS::EC2::Subnet::Id", "A subnet with a way to the Internet: by NAT, or public and with public addresses for what starts in it"),
         "SubnetB": parameter("AWS::EC2::Subnet::Id", "Another, in another availability zone"),
         "FileSystem": parameter("String", "Id of the EFS file system with workspaces and caches (fs-...)"),
         "FileSystemSecurityGroup": parameter("AWS::EC2::SecurityGroup::Id", "The security group of its mount targets; hosts are let in"),
@@ -51,6 +51,7 @@ fn parameters() -> Value {
         "Repositories": with("String", "What names of repositories in ECR begin with", json!("seamless/")),
         "HostImage": with("AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>", "The hosts' machine image", json!(machine_image)),
         "InstanceType": with("String", "The hosts' type", json!("m7i.large")),
+        "DiskSize": with("Number", "Each host's disk, in GiB: for images and what their builds keep", json!(100)),
         "MaximumHosts": with("Number", "How many hosts there may be", json!(10)),
         "OnDemandPercentage": with("Number", "How many of a hundred hosts are no Spot instances; stages on one that is reclaimed are run again", json!(100)),
     })
@@ -66,9 +67,6 @@ fn state_machine() -> Value {
         "Cluster": { "Fn::GetAtt": ["Cluster", "Arn"] },
         "Family": compute::family(),
         "CapacityProvider": { "Ref": "CapacityProvider" },
-        "SubnetA": { "Ref": "SubnetA" },
-        "SubnetB": { "Ref": "SubnetB" },
-        "SecurityGroup": { "Ref": "SecurityGroup" },
         "Queue": { "Ref": "Queue" },
         "Topic": { "Ref": "Topic" },
     });
@@ -81,10 +79,7 @@ fn state_machine() -> Value {
         cluster: from("Cluster"),
         task_definition: from("Family"),
         capacity_provider: from("CapacityProvider"),
-        network: Network::Awsvpc {
-            subnets: vec![from("SubnetA"), from("SubnetB")],
-            security_groups: vec![from("SecurityGroup")],
-        },
+        network: Network::Host,
         task_roles,
         queue_url: from("Queue"),
         topic_arn: from("Topic"),

@@ -171,6 +171,7 @@ fn server() -> Vec<Value> {
             &[
                 "states:StartExecution",
                 "states:DescribeStateMachine",
+                "states:DescribeStateMachineAlias",
                 "states:SendTaskSuccess",
                 "states:SendTaskFailure",
             ],

@@ -29,6 +29,13 @@ fn the_machine_in_it_is_the_one_that_is_tested() {
 }
 
 #[test]
+fn cloudformation_takes_it_from_a_file() {
+    // https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    let size = template().to_string().len();
+    assert!(size <= 51_200, "{size} bytes");
+}
+
+#[test]
 fn only_deploys_have_rights_of_their_own() {
     let template = template();
     for kind in StageKind::ALL {

@@ -1,4 +1,4 @@
-//! The state machine and the queue.
+//! The state machine and the queue. Whether a gate may be answered cannot be tried: that permission is one on the machine that a token names.
 
 use aws_config::SdkConfig;
 use domain::RunId;
@@ -18,8 +18,6 @@ pub(super) async fn examine(settings: &EngineSettings, config: &SdkConfig) -> Ve
     let start = start.name(nobody.to_string()).input("{ no JSON").send().await;
     let stop = states.stop_execution().execution_arn(&gone).send().await;
     let look = states.describe_execution().execution_arn(&gone).send().await;
-    let success = states.send_task_success().task_token("nobody").output("{}").send().await;
-    let failure = states.send_task_failure().task_token("nobody").send().await;
 
     let waiting = Checked { what: "queue", found: waiting(settings, &queue).await };
     // What it may find is handed out again at once.
@@ -33,8 +31,6 @@ pub(super) async fn examine(settings: &EngineSettings, config: &SdkConfig) -> Ve
         allowed("states:StartExecution", start),
         allowed("states:StopExecution", stop),
         allowed("states:DescribeExecution", look),
-        allowed("states:SendTaskSuccess", success),
-        allowed("states:SendTaskFailure", failure),
         waiting,
         allowed("sqs:ReceiveMessage", receive),
         allowed("sqs:ChangeMessageVisibility", hold),
@@ -43,10 +39,17 @@ pub(super) async fn examine(settings: &EngineSettings, config: &SdkConfig) -> Ve
 }
 
 async fn machine(settings: &EngineSettings, states: &aws_sdk_sfn::Client) -> Found {
-    let found = match states.describe_state_machine().state_machine_arn(&settings.machine).send().await {
+    let (machine, qualifier) = settings.qualified();
+    let found = match states.describe_state_machine().state_machine_arn(machine).send().await {
         Ok(found) => found,
         Err(error) => return bad(engine_error("it cannot be looked at", &error)),
     };
+    if qualifier.is_some_and(|name| !name.bytes().all(|b| b.is_ascii_digit())) {
+        let alias = states.describe_state_machine_alias().state_machine_alias_arn(&settings.machine);
+        if let Err(error) = alias.send().await {
+            return bad(engine_error("its alias cannot be looked at", &error));
+        }
+    }
     if found.r#type.as_str() != "STANDARD" {
         return Found::Bad("it is an Express machine: runs need a Standard one".into());
     }

@@ -60,6 +60,20 @@ impl Store {
         Ok((store, steps))
     }
 
+    /// The steps that would bring a database up to date, none of which is taken: all that there are where there is no database yet.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn pending(url: &str) -> Result<Vec<String>> {
+        let known = schema::known();
+        if open::is_sqlite(url) && !open::file_of(url)?.exists() {
+            return Ok(known);
+        }
+        let store = open::connect(url, Some(1), open::Sharing::Shared).await?;
+        let taken = schema::taken(&store.read).await?;
+        Ok(known.into_iter().filter(|step| !taken.contains(step)).collect())
+    }
+
     /// For reading outside a transaction.
     pub fn read(&self) -> &DatabaseConnection {
         &self.read

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use domain::RunId;
+use domain::{RunId, Timestamp};
 use entity::{execution, run, stage};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use super::{
     EngineError, Executions, Standing, gate,
-    step::{Step, never_asked, step},
+    step::{Step, step, stuck},
 };
 use crate::{
     Control,
@@ -21,6 +21,8 @@ use crate::{
     },
 };
 
+/// Executions are driven each second; after a longer gap than this, in milliseconds, nobody could tell anything meanwhile.
+const GAP_MS: i64 = 30_000;
 /// Looks at executions are so far apart, in all: the engine's own limit is far above, and shared with everybody in the account.
 const LOOKS: Duration = Duration::from_secs(1);
 /// Pauses while the engine cannot be asked, in milliseconds: doubled each time, up to the longest.
@@ -33,8 +35,10 @@ impl Control {
     /// # Errors
     /// When the database does not answer. What the engine refuses is written on the run, and tried again; what else goes wrong with one is logged.
     pub async fn drive(&self, engine: &dyn Executions) -> Result<()> {
-        for execution in executions::open(self.store.read()).await? {
-            match self.drive_one(engine, &execution).await {
+        let open = executions::open(self.store.read()).await?;
+        let since = self.listening_since();
+        for execution in open {
+            match self.drive_one(engine, &execution, since).await {
                 // It moved on in between: the next look sees how it stands now.
                 Ok(()) | Err(Error::Conflict(_)) => {}
                 // One that cannot be dealt with must not keep the others from going on.
@@ -48,7 +52,24 @@ impl Control {
         Ok(())
     }
 
-    async fn drive_one(&self, engine: &dyn Executions, execution: &execution::Model) -> Result<()> {
+    /// Since when runners could tell that they live: while this server or its database was away, none could.
+    fn listening_since(&self) -> Timestamp {
+        let now = self.now();
+        let mut drove = self.drove.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let since = match *drove {
+            Some((last, since)) if now.0 - last.0 <= GAP_MS => since,
+            _ => now,
+        };
+        *drove = Some((now, since));
+        since
+    }
+
+    async fn drive_one(
+        &self,
+        engine: &dyn Executions,
+        execution: &execution::Model,
+        since: Timestamp,
+    ) -> Result<()> {
         let now = self.now();
         if execution.again_at > now.0 {
             return Ok(());
@@ -60,7 +81,7 @@ impl Control {
         };
         let stages = runs::stages_of(self.store.read(), std::slice::from_ref(&row.id)).await?;
         let stages = stages.get(&row.id).map_or(&[][..], Vec::as_slice);
-        let step = step(execution, &row, stages, self.started(), now);
+        let step = step(execution, &row, stages, since, now);
         if step == Step::Look && !self.may_look() {
             return Ok(());
         }
@@ -133,13 +154,10 @@ impl Control {
                 .await?;
             }
             Step::Look => match engine.look(name).await {
-                Ok(Standing::Running) if never_asked(execution, row, stages, self.now()) => {
-                    return Ok(Err(EngineError::Gone(
-                        "it may deploy, but its execution never asked whether it may: if that does not change, cancel the run and run it again"
-                            .into(),
-                    )));
-                }
-                Ok(Standing::Running) => self.change_execution(run, |_| {}).await?,
+                Ok(Standing::Running) => match stuck(execution, row, stages, self.now()) {
+                    Some(why) => return Ok(Err(EngineError::Gone(why))),
+                    None => self.change_execution(run, |_| {}).await?,
+                },
                 Ok(Standing::Ended(Ok(()))) => self.over(run, "its execution ended without it").await?,
                 Ok(Standing::Ended(Err(why))) => self.over(run, &why).await?,
                 Ok(Standing::Unknown) => {

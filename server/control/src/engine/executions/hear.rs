@@ -114,9 +114,9 @@ impl Control {
     async fn set_aside(&self, message: &Message, why: &str) -> Result<()> {
         tracing::error!(why, "a message of the engine was set aside");
         let body: String = message.body.chars().take(4000).collect();
-        // A gate's token is as good as an approval.
-        let body =
-            if body.contains("\"token\"") { "(holds a token, and is not shown)".to_owned() } else { body };
+        // A gate's token is as good as an approval, and a ticket as a claim.
+        let holds = ["token", "ticket"].into_iter().find(|what| body.to_lowercase().contains(what));
+        let body = holds.map_or(body, |what| format!("(holds a {what}, and is not shown)"));
         let payload = json!({ "body": body, "why": why });
         let event = NewEvent { run: None, service: None, kind: "message_set_aside", payload };
         let tx = self.store.begin().await?;

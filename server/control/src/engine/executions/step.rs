@@ -17,6 +17,8 @@ const SILENT_MS: i64 = 120_000;
 const HUNG_MS: i64 = 600_000;
 /// How long after it may deploy to production an execution must have asked whether it may, in milliseconds.
 const ASKS_MS: i64 = 300_000;
+/// How long after a stage is ready its task must have come, in milliseconds: to find room and to fetch its image.
+const COMES_MS: i64 = 900_000;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(super) enum Step {
     Look,
 }
 
-/// `since` is when this server began to listen: what could not be told before is not held against anybody.
+/// `since` is since when runners could tell that they live: what could not be told before is not held against anybody.
 pub(super) fn step(
     execution: &execution::Model,
     run: &run::Model,
@@ -81,17 +83,28 @@ pub(super) fn step(
     if now.0 - heard > SILENT_MS { Step::Look } else { Step::Nothing }
 }
 
-/// Whether an execution that goes on should long have asked at its gate: its message is lost, or its queue is another.
-pub(super) fn never_asked(
+/// Why an execution that goes on does not get on, so far as that shows: it should long have asked at its gate (its message is lost, or its
+/// queue is another), or no task has come for a stage.
+pub(super) fn stuck(
     execution: &execution::Model,
     run: &run::Model,
     stages: &[stage::Model],
     now: Timestamp,
-) -> bool {
-    let ready = |row: &stage::Model| {
-        row.kind == StageKind::DeployProduction.as_str()
-            && row.status == Status::Idle.as_str()
-            && row.ready_at.is_some_and(|at| now.0 - at > ASKS_MS)
-    };
-    execution.gate_token.is_none() && run.trigger != Trigger::Rollback.as_str() && stages.iter().any(ready)
+) -> Option<String> {
+    let waits = |row: &&stage::Model| row.status == Status::Idle.as_str() && row.ready_at.is_some();
+    let next = stages.iter().find(waits)?;
+    let (kind, waited) = (next.kind.parse::<StageKind>().ok()?, now.0 - next.ready_at?);
+    let asks = kind == StageKind::DeployProduction && run.trigger != Trigger::Rollback.as_str();
+    if asks && execution.gate_token.is_none() && waited > ASKS_MS {
+        return Some(
+            "it may deploy, but its execution never asked whether it may: if that does not change, cancel the run and run it again".into(),
+        );
+    }
+    // A deploy's task may be there and stand in line.
+    (kind.environment().is_none() && waited > COMES_MS).then(|| {
+        let (kind, waited) = (kind.title(), in_words(waited));
+        format!(
+            "no task has come for {kind} in {waited}: look whether the cluster has room, and whether its machines reach this server"
+        )
+    })
 }
