@@ -51,6 +51,9 @@ pub struct Config {
     /// `SEAMLESS_QUEUE` (the queue's URL) and, if so wished, `SEAMLESS_STAGE_SIZES`: what the tasks of stages may take, in 1024ths of a core
     /// and MiB, such as `1024/2048, build=2048/4096`.
     pub engine: Option<aws::EngineSettings>,
+    /// `SEAMLESS_TASKS_HERE`: `yes` where tasks of Step Functions are processes of this machine with this data folder, as in a trial on one
+    /// machine: services may be deployed as processes and containers then. Default `no`: to ECS alone.
+    pub tasks_here: bool,
     /// `SEAMLESS_REGISTRY`, `SEAMLESS_REGISTRY_USERNAME`, `SEAMLESS_REGISTRY_PASSWORD`: where images are pushed, such as
     /// `registry.example.org/acme`. Default none: images stay with the Docker daemon.
     pub registry: Option<ImageRegistry>,
@@ -164,6 +167,7 @@ impl Config {
             );
         }
         let engine = engine(&get, &mut problems);
+        let tasks_here = tasks_here(&get, &mut problems);
         if let Err(e) = fs::DirBuilder::new().recursive(true).mode(0o700).create(&data) {
             problems.push(format!("SEAMLESS_DATA: {} cannot be made: {e}", data.display()));
         }
@@ -200,6 +204,7 @@ impl Config {
             allowed,
             slots,
             engine,
+            tasks_here,
             registry,
             aws,
             topics,
@@ -353,6 +358,18 @@ fn engine(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> 
         )),
     }
     Some(settings)
+}
+
+/// Whether tasks leave behind what they start.
+fn tasks_here(get: &impl Fn(&str) -> Option<String>, problems: &mut Vec<String>) -> bool {
+    match get("SEAMLESS_TASKS_HERE").as_deref() {
+        None | Some("no") => false,
+        Some("yes") => true,
+        Some(other) => {
+            problems.push(format!("SEAMLESS_TASKS_HERE is {other:?}: give yes or no"));
+            false
+        }
+    }
 }
 
 fn sizes(text: &str) -> Result<BTreeMap<StageKind, Size>, String> {

@@ -40,6 +40,7 @@ pub async fn control(config: &Config) -> anyhow::Result<Control> {
         allowed: config.allowed.clone(),
         old_keys: config.old_keys.clone(),
         forge_secret: config.github.webhook_secret.clone(),
+        tasks_elsewhere: config.engine.is_some() && !config.tasks_here,
     };
     let control = Control::new(store, &config.key, ports, setup);
     if !control.has_the_key().await? {

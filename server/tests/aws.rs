@@ -45,6 +45,8 @@ impl<'a> Driven<'a> {
         let installation = aws.install(name, &Program::script(&script)).await;
         let mut environment: Vec<(&'static str, String)> = vec![
             ("SEAMLESS_ENGINE", "step-functions".into()),
+            // Tasks of the stand-in are processes of this machine: what they deploy stays.
+            ("SEAMLESS_TASKS_HERE", "yes".into()),
             ("SEAMLESS_STATE_MACHINE", installation.machine.clone()),
             ("SEAMLESS_QUEUE", installation.settings.queue_url.clone()),
         ];

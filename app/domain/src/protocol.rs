@@ -196,6 +196,9 @@ pub struct DeployWork {
     /// For a rollback: the deployment that is gone back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<DeploymentId>,
+    /// Why it cannot be deployed as the service is set up now: the stage fails with these words, and nothing is touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// What Git logs in with at one host. Short-lived where the host can do that.

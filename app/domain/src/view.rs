@@ -685,6 +685,8 @@ pub struct Containers {
     pub registry: Option<String>,
     /// What the AWS account has, or why it cannot be asked.
     pub cloud: Result<CloudAccount, String>,
+    /// Whether services can be deployed to ECS alone.
+    pub ecs_alone: bool,
 }
 
 /// An engine elsewhere that drives runs.
@@ -720,6 +722,8 @@ pub struct Means {
     pub daemon: Option<Daemon>,
     /// Environments that are with a daemon of their own, and where that is.
     pub elsewhere: Vec<(EnvironmentName, String)>,
+    /// Why it cannot be deployed like that, whatever answers.
+    pub trouble: Option<String>,
 }
 
 /// What the run page shows besides the run.

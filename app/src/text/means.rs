@@ -28,6 +28,7 @@ pub fn clause(means: &Means) -> String {
 /// Why that cannot be just now.
 pub fn trouble(means: &Means) -> Option<String> {
     match &means.daemon {
+        _ if means.trouble.is_some() => means.trouble.clone(),
         Some(Daemon::Away(why)) => Some(format!("Docker cannot be used just now: {why}")),
         _ => None,
     }
@@ -41,7 +42,8 @@ mod tests {
 
     #[test]
     fn it_is_said_what_a_run_uses() {
-        let mut means = Means { target: None, image: None, daemon: None, elsewhere: Vec::new() };
+        let mut means =
+            Means { target: None, image: None, daemon: None, elsewhere: Vec::new(), trouble: None };
         assert_eq!(clause(&means), "commands on this machine");
         means.target = Some(TargetKind::Process);
         assert_eq!(clause(&means), "as processes of this machine");
@@ -58,5 +60,7 @@ mod tests {
             "in containers of Docker 28.2.2 at unix:///run/docker.sock · production at ssh://deploy@host"
         );
         assert_eq!(trouble(&means), None);
+        means.trouble = Some("choose `ecs`".into());
+        assert_eq!(trouble(&means).as_deref(), Some("choose `ecs`"));
     }
 }

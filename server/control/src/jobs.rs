@@ -110,8 +110,21 @@ impl Control {
                     .collect();
                 let port = if production { service.production_port } else { service.staging_port } as u16;
                 let back_to = run.rollback_to.as_deref().map(str::parse).transpose()?;
-                let ecs = ecs_of(&settings, environment)?;
-                Work::Deploy(DeployWork { deployment, environment, port, launch, neighbours, ecs, back_to })
+                let (ecs, refused) = match ecs_of(&settings, environment) {
+                    Ok(None) => (None, self.ends_with_its_task().map(str::to_owned)),
+                    Ok(place) => (place, None),
+                    Err(why) => (None, Some(why.to_string())),
+                };
+                Work::Deploy(DeployWork {
+                    deployment,
+                    environment,
+                    port,
+                    launch,
+                    neighbours,
+                    ecs,
+                    back_to,
+                    refused,
+                })
             }
         };
         // From here on the runner may have begun: what never got its job has done nothing and may be replaced freely.

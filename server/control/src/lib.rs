@@ -162,6 +162,8 @@ pub struct Setup {
     pub forge_secret: Option<SecretString>,
     /// Which server this is.
     pub node: nodes::Node,
+    /// Stages run in tasks elsewhere that take with them what they started, so that services can be deployed to ECS alone.
+    pub tasks_elsewhere: bool,
 }
 
 /// Where images are kept.

@@ -74,7 +74,9 @@ impl Control {
                 if row.environment != environment.as_str() {
                     continue;
                 }
-                let why = other_kind(&settings, environment, &row.artifact).or_else(|| unresolved.clone());
+                let why = other_kind(&settings, environment, &row.artifact)
+                    .or_else(|| self.fleeting(&settings, environment))
+                    .or_else(|| unresolved.clone());
                 match why {
                     _ if row.live => ready[index] = Ready::live(),
                     Some(why) => ready[index] = Ready::not(why),
@@ -107,6 +109,13 @@ impl Control {
             }
         }
         Ok(ready)
+    }
+
+    /// Why what is deployed to an environment would not stay, if it would not.
+    fn fleeting(&self, settings: &ServiceSettings, environment: EnvironmentName) -> Option<String> {
+        let target = settings.environments.of(environment).target.unwrap_or_else(|| settings.target());
+        let why = self.ends_with_its_task().filter(|_| target != TargetKind::Ecs);
+        why.map(str::to_owned)
     }
 
     /// Why what runs in an environment could not be configured, if it could not.

@@ -17,6 +17,8 @@ use crate::{Control, ports::Docker};
 
 /// How long what a daemon said is believed, in milliseconds.
 const FRESH_MS: i64 = 5_000;
+/// Why a service that is to stay cannot be started by a stage's task.
+const GONE: &str = "each stage is a task of its own (SEAMLESS_ENGINE is step-functions), and what it starts ends with it: choose `ecs`, and the service of ECS that each environment is";
 /// How long a page waits for a daemon.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -53,7 +55,8 @@ impl Control {
     /// What this server has for containers.
     pub async fn containers(&self) -> Containers {
         let registry = self.setup.registry.as_ref().map(|r| r.address.clone());
-        Containers { daemon: self.daemon().await, registry, cloud: self.account().await }
+        let (daemon, cloud) = (self.daemon().await, self.account().await);
+        Containers { daemon, registry, cloud, ecs_alone: self.setup.tasks_elsewhere }
     }
 
     pub(crate) async fn daemon(&self) -> Daemon {
@@ -84,11 +87,26 @@ impl Control {
             image: settings.image.clone(),
             daemon,
             elsewhere: elsewhere.filter(|_| contained).collect(),
+            trouble: match target {
+                Some(TargetKind::Process | TargetKind::Docker) => {
+                    self.ends_with_its_task().map(str::to_owned)
+                }
+                _ => None,
+            },
         }
     }
 
-    /// How a service is deployed where nobody said: in containers where it has a Dockerfile and a daemon answers.
+    /// Why nothing but ECS can be deployed to, where that is so.
+    pub(crate) fn ends_with_its_task(&self) -> Option<&'static str> {
+        self.setup.tasks_elsewhere.then_some(GONE)
+    }
+
+    /// How a service is deployed where nobody said: to ECS where nothing else goes, else in containers where it has a Dockerfile and
+    /// a daemon answers.
     pub async fn usual_target(&self, settings: &ServiceSettings) -> TargetKind {
+        if self.setup.tasks_elsewhere && settings.commands.start.is_some() {
+            return TargetKind::Ecs;
+        }
         let has_dockerfile = settings.dockerfile.as_deref().is_some_and(|path| !path.trim().is_empty());
         match self.daemon().await {
             Daemon::Answers { .. } if has_dockerfile => TargetKind::Docker,
@@ -114,7 +132,12 @@ impl Control {
             settings.environments.of_mut(environment).target.get_or_insert(target);
         }
         let message = match target {
-            TargetKind::Process => return None,
+            // Without a start command nothing is deployed, and all is well.
+            TargetKind::Process if !self.setup.tasks_elsewhere || settings.commands.start.is_none() => {
+                return None;
+            }
+            TargetKind::Process => GONE.into(),
+            TargetKind::Docker if self.setup.tasks_elsewhere => GONE.into(),
             // What runs in containers already may be changed while the daemon is away.
             TargetKind::Docker | TargetKind::Ecs if kept == Some(target) => return None,
             // ECS fetches what is built here.

@@ -22,8 +22,9 @@ use control::{
     store::{Store, executions, services},
 };
 use domain::{
-    RunId, ServiceId, StageKind, Status, Timestamp,
-    protocol::{Claim, Claimed, Finish, Heartbeat, Outcome, Outputs},
+    EnvironmentName, RunId, ServiceId, StageKind, Status, Timestamp,
+    containers::TargetKind,
+    protocol::{Claim, Claimed, Finish, Heartbeat, Outcome, Outputs, Work},
     service::ServiceSettings,
     view::Commit,
 };
@@ -259,8 +260,13 @@ fn start(
     driven: bool,
 ) -> Control {
     let ports = Ports { executions: driven.then(|| engine.clone() as _), ..script::ports(script) };
+    start_as(store, ports, clock, false)
+}
+
+fn start_as(store: Store, ports: Ports, clock: &Arc<AtomicI64>, tasks_elsewhere: bool) -> Control {
     let node = Node { id: "a1".into(), folder: "a".into(), ..Node::default() };
-    let setup = Setup { node, url: "https://seamless.example.org".into(), ..Setup::default() };
+    let url = "https://seamless.example.org".into();
+    let setup = Setup { node, url, tasks_elsewhere, ..Setup::default() };
     let time = clock.clone();
     let time = Arc::new(move || Timestamp(time.load(Ordering::Relaxed)));
     Control::with_clock(store, &SecretString::from("correct horse"), ports, setup, time)
@@ -765,4 +771,37 @@ async fn runs_whose_engine_was_taken_away_get_an_end_or_go_on_here() {
     let (status, reason, _) = story.status(begun, StageKind::Prepare).await;
     assert_eq!(status, Status::Failure);
     assert!(reason.as_deref().is_some_and(|why| why.contains("not set any more")), "{reason:?}");
+}
+
+#[tokio::test]
+async fn what_would_end_with_its_task_is_not_deployed() {
+    let mut story = Story::new(true).await;
+    let run = story.run().await;
+    story.drive().await;
+    for kind in CHECKED {
+        story.task(run, kind, Outcome::Success).await;
+    }
+    let ports = Ports { executions: Some(story.engine.clone()), ..script::ports(&story.script) };
+    story.control = start_as(story.control.store().clone(), ports, &story.clock, true);
+    let control = &story.control;
+    let token = story.begins(run, StageKind::DeployStaging).await;
+    let job = control.job(&control.prove(&token).await.unwrap()).await.unwrap();
+    let Work::Deploy(work) = job.work else { panic!("a deploy stage deploys") };
+    assert!(work.refused.unwrap().contains("what it starts ends with it: choose `ecs`"));
+
+    // It is said beforehand, and nothing like it can be saved.
+    let stored = control.service(story.service).await.unwrap();
+    let page = control.service_page(story.service).await.unwrap();
+    assert!(page.means.trouble.unwrap().contains("choose `ecs`"));
+    let mut wanted = stored.settings;
+    for environment in EnvironmentName::ALL {
+        wanted.environments.of_mut(environment).target = Some(TargetKind::Process);
+    }
+    let refused = control.update_service(&Actor::system(), story.service, wanted).await;
+    let Err(Error::Invalid(fields)) = refused else { panic!("{refused:?}") };
+    assert_eq!(fields[0].field, "environments.production.target");
+    let mut other = ServiceSettings::new("a", "/b");
+    assert_eq!(control.usual_target(&other).await, TargetKind::Process, "nothing of it is deployed");
+    other.commands.start = Some("true".into());
+    assert_eq!(control.usual_target(&other).await, TargetKind::Ecs);
 }

@@ -109,6 +109,9 @@ async fn deploy(
     work: &DeployWork,
     outputs: &mut Outputs,
 ) -> Result<(), Failure> {
+    if let Some(why) = &work.refused {
+        return Err(Failure::new(why.clone()));
+    }
     target
         .deploy(work, &stage.log, stage.ending.token())
         .await

@@ -119,6 +119,7 @@ impl Bench {
             neighbours: vec![variable("SEAMLESS_URL_STOCK", "http://127.0.0.1:1")],
             ecs: None,
             back_to: None,
+            refused: None,
         }
     }
 

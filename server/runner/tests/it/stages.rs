@@ -30,6 +30,7 @@ fn deploy(artifact: &str) -> Work {
         neighbours: Vec::new(),
         ecs: None,
         back_to: None,
+        refused: None,
     })
 }
 
@@ -142,6 +143,12 @@ async fn a_deploy_fails_with_the_targets_words_and_hears_of_a_cancel() {
     let finish = server.run_with(job, refusing, Ending::default()).await.1.unwrap();
     assert_eq!((finish.outcome, finish.reason.as_deref()), (Outcome::Failure, Some("not healthy after 5 s")));
     assert_eq!(finish.outputs.deployment, None);
+
+    // What the server knows to be hopeless does not reach the target.
+    let Work::Deploy(work) = deploy("a") else { unreachable!() };
+    let hopeless = Work::Deploy(DeployWork { refused: Some("choose `ecs`".into()), ..work });
+    let finish = server.fails(server.job(StageKind::DeployStaging, hopeless)).await;
+    assert_eq!(finish.reason.as_deref(), Some("choose `ecs`"));
 
     let waiting = Arc::new(FakeTarget { deploy_waits: true, ..Default::default() });
     let job = server.job(StageKind::DeployStaging, deploy("a"));

@@ -24,7 +24,10 @@ pub fn target(c: &ContainersForm, ask: &Ask, here: &Containers) -> AnyView {
         why if why.is_empty() => why,
         why => format!(". {why}"),
     };
+    const ENDS: &str =
+        "not possible here, where each stage is a task that ends and takes with it what it started";
     let docker = match &here.daemon {
+        _ if here.ecs_alone => format!("An image from its Dockerfile; {ENDS}"),
         Daemon::Answers { version, host } => {
             format!("An image from its Dockerfile, in Docker {version} at {host}{proposed}")
         }
@@ -37,7 +40,10 @@ pub fn target(c: &ContainersForm, ask: &Ask, here: &Containers) -> AnyView {
             format!("An image from its Dockerfile, in a service of ECS; not possible just now: {why}")
         }
     };
-    let process = "What its build leaves, supervised here, started by its start command".to_owned();
+    let process = match here.ecs_alone {
+        true => format!("What its build leaves, started by its start command; {ENDS}"),
+        false => "What its build leaves, supervised here, started by its start command".to_owned(),
+    };
     let options = vec![
         (TargetKind::Process.as_str(), "As processes of this machine", process),
         (TargetKind::Docker.as_str(), "In containers", docker),

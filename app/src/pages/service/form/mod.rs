@@ -233,6 +233,7 @@ mod tests {
             daemon: Daemon::Away("nobody is there".into()),
             registry: None,
             cloud: Err("no account".into()),
+            ecs_alone: false,
         };
         let why = Why::default();
         Owner::new().with(|| Fields(FieldsProps { form, why, wrong, here }).into_view().to_html())

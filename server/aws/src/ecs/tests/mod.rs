@@ -84,6 +84,7 @@ pub(super) fn work(number: u128) -> DeployWork {
         neighbours: vec![variable("SEAMLESS_URL_STOCK", "http://127.0.0.1:1", false)],
         ecs: Some(place()),
         back_to: None,
+        refused: None,
     }
 }
 
