@@ -307,6 +307,24 @@ pub struct Deployment {
     pub doubt: Option<String>,
 }
 
+/// An image that was deployed, of which the registry alone still knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeptImage {
+    /// The deployment that its tag names; a rollback goes there by it.
+    pub deployment: DeploymentId,
+    /// Where it ran.
+    pub environment: EnvironmentName,
+    /// The image.
+    pub artifact: Artifact,
+    /// The commit that it was built from.
+    pub commit: String,
+    /// When it was deployed.
+    pub at: Timestamp,
+    /// Why one cannot go back to it, and what helps.
+    pub why_not: Option<String>,
+}
+
 /// What runs in one environment of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -760,6 +778,8 @@ pub struct ServicePage {
     pub runs: Vec<Run>,
     /// Its newest deployments, of both environments.
     pub deployments: Vec<Deployment>,
+    /// What ran before them, as the registry remembers.
+    pub kept: Vec<KeptImage>,
     /// What its next run will use.
     pub means: Means,
     /// The hook of its repository, where that is on GitHub.

@@ -5,12 +5,14 @@
 //! so (`deployed-production-…`) and goes by a count of its own, and everything else by another. So no number of builds throws
 //! away what is live. Refuses to change a repository that it did not make.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use aws_sdk_ecr::types::{ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, Tag};
+use aws_sdk_ecr::types::{
+    DescribeImagesFilter, ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, Tag, TagStatus,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use control::ports::{Found, Images, PortError};
+use control::ports::{Found, Images, PortError, Tagged};
 use domain::{DeploymentId, EnvironmentName};
 use runner::target::LogSink;
 use secrecy::SecretString;
@@ -23,6 +25,8 @@ use crate::account::{Account, AwsError};
 const KEPT: (u32, u32) = (50, 200);
 /// How long a login is handed out: AWS's hold for twelve hours, and a stage may take some.
 const LOGIN: Duration = Duration::from_secs(30 * 60);
+/// How long it is believed what was deployed: pages ask more often than that changes.
+const FRESH: Duration = Duration::from_secs(60);
 /// Beginning of the tags of what was deployed.
 const DEPLOYED: &str = "deployed-";
 
@@ -78,18 +82,35 @@ fn lifecycle() -> String {
     json!({ "rules": deployed.chain([rest]).collect::<Vec<_>>() }).to_string()
 }
 
+/// Where and by which deployment an image was deployed that has this tag.
+fn deployed_as(tag: &str) -> Option<(EnvironmentName, DeploymentId)> {
+    let (environment, deployment) = tag.strip_prefix(DEPLOYED)?.split_once('-')?;
+    Some((environment.parse().ok()?, deployment.parse().ok()?))
+}
+
+/// The commit that a build's tag names: itself, or with the run where the tag was taken.
+fn commit_of(tag: &str) -> Option<String> {
+    let commit = tag.split('-').next()?;
+    (commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit())).then(|| commit.to_owned())
+}
+
+/// When it was found out what was deployed of a service, and what.
+type Deployed = (Duration, Result<Vec<Tagged>, PortError>);
+
 /// The account's registry.
 #[derive(Debug)]
 pub struct Ecr {
     account: Arc<Account>,
     address: Address,
     login: Mutex<Option<(Duration, String, SecretString)>>,
+    /// What was deployed of a service, found out a moment ago, good or bad.
+    deployed: Mutex<HashMap<String, Deployed>>,
 }
 
 impl Ecr {
     /// At an address.
     pub fn new(account: Arc<Account>, address: Address) -> Self {
-        Self { account, address, login: Mutex::default() }
+        Self { account, address, login: Mutex::default(), deployed: Mutex::default() }
     }
 
     async fn token(&self) -> Result<(String, SecretString), AwsError> {
@@ -115,12 +136,50 @@ impl Ecr {
         Ok(login)
     }
 
-    /// Makes the repository unless it is there.
-    async fn ensure(&self, service: &str) -> Result<(), AwsError> {
-        let name = match &*self.address.prefix {
+    /// The repository of a service.
+    fn repository(&self, service: &str) -> String {
+        match &*self.address.prefix {
             "" => service.to_owned(),
             prefix => format!("{prefix}/{service}"),
-        };
+        }
+    }
+
+    /// All images of a service that have a tag of a deployment.
+    async fn tagged(&self, service: &str) -> Result<Vec<Tagged>, AwsError> {
+        let (name, mut next, mut all) = (self.repository(service), None::<String>, Vec::new());
+        let tagged = DescribeImagesFilter::builder().tag_status(TagStatus::Tagged).build();
+        loop {
+            let asked = self.account.ask("ecr:DescribeImages", |aws| {
+                let question = aws.ecr.describe_images().registry_id(&self.address.account);
+                let question = question.repository_name(&name).filter(tagged.clone()).max_results(1000);
+                question.set_next_token(next.clone()).send()
+            });
+            let page = match asked.await {
+                Ok(page) => page,
+                Err(error) if error.is("RepositoryNotFoundException") => return Ok(all),
+                Err(error) => return Err(error),
+            };
+            for image in page.image_details.unwrap_or_default() {
+                let size = image.image_size_in_bytes.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+                let Some(digest) = image.image_digest else { continue };
+                let tags = image.image_tags.unwrap_or_default();
+                let commit = tags.iter().find_map(|tag| commit_of(tag));
+                all.extend(tags.iter().filter_map(|tag| {
+                    let (environment, deployment) = deployed_as(tag)?;
+                    let (digest, commit) = (digest.clone(), commit.clone());
+                    Some(Tagged { digest, deployment, environment, commit, size })
+                }));
+            }
+            match page.next_token {
+                Some(more) => next = Some(more),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Makes the repository unless it is there.
+    async fn ensure(&self, service: &str) -> Result<(), AwsError> {
+        let name = self.repository(service);
         let there = self.account.ask("ecr:DescribeRepositories", |aws| {
             aws.ecr.describe_repositories().repository_names(&name).send()
         });
@@ -187,6 +246,17 @@ impl Images for Ecr {
         for artifact in wanted {
             found.push(self.find(artifact).await);
         }
+        found
+    }
+
+    async fn deployed(&self, service: &str) -> Result<Vec<Tagged>, PortError> {
+        let (mut known, now) = (self.deployed.lock().await, self.account.clock().now());
+        known.retain(|_, (at, _)| now - *at < FRESH);
+        if let Some((_, found)) = known.get(service) {
+            return found.clone();
+        }
+        let found = self.tagged(service).await.map_err(PortError::new);
+        known.insert(service.to_owned(), (now, found.clone()));
         found
     }
 }

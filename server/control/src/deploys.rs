@@ -67,7 +67,8 @@ impl Control {
                 Err(e) => (health, health_reason) = ("unknown".into(), Some(e.to_string())),
             }
             if health == "none" {
-                (health, health_reason) = ("stopped".into(), Some("its process is not running".into()));
+                let why = health_reason.or_else(|| Some("its process is not running".into()));
+                (health, health_reason) = ("stopped".into(), why);
             }
         }
         Ok(EnvironmentState {
@@ -140,7 +141,11 @@ impl Control {
     ) -> Result<Run> {
         actor.must(Role::Deployer)?;
         let row = services::get(self.store.read(), service).await?;
-        let target = deployments::get(self.store.read(), to).await?;
+        let target = match deployments::get(self.store.read(), to).await {
+            // Its record may have gone with its run while its image is still there.
+            Err(gone @ Error::NotFound { .. }) => self.kept_deployment(&row, to).await?.ok_or(gone)?,
+            found => found?,
+        };
         if target.service_id != row.id || target.environment != environment.as_str() {
             return Err(Error::field(
                 "deployment",

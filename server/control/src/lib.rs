@@ -17,6 +17,7 @@ pub mod identity;
 pub mod inbox;
 pub mod ingest;
 mod jobs;
+mod kept;
 pub mod live;
 pub mod login;
 pub mod logs;

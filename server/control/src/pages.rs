@@ -210,6 +210,8 @@ impl Control {
         let environments = self.environment_row(&row).await?;
         let runs = self.runs(Some(id), None, None, 20).await?.items;
         let deployments = self.deployments(id, None, None, 30).await?.items;
+        // What nobody can say just now is no reason against the rest of the page.
+        let kept = self.kept_of(&row).await.unwrap_or_default();
         let service = rows::service(row)?;
         let settings = &service.settings;
         let plan = Plan::make(settings, Trigger::Manual, None);
@@ -222,6 +224,7 @@ impl Control {
             environments,
             runs,
             deployments,
+            kept,
             now: self.now(),
             cursor: cursor.to_string(),
         })

@@ -194,6 +194,21 @@ pub enum Found {
     NoDaemon(String),
 }
 
+/// An image that its tags say was deployed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// `sha256:…`.
+    pub digest: String,
+    /// By which deployment.
+    pub deployment: DeploymentId,
+    /// Where.
+    pub environment: EnvironmentName,
+    /// From which commit, where a tag says so.
+    pub commit: Option<String>,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
 /// A registry whose logins hold for a while, and whose repositories have to be made.
 #[async_trait]
 pub trait Images: Send + Sync {
@@ -202,6 +217,8 @@ pub trait Images: Send + Sync {
     async fn login(&self, service: &str, push: bool) -> Result<(String, SecretString), PortError>;
     /// Whether these images are there, in their order.
     async fn found(&self, wanted: &[String]) -> Vec<Found>;
+    /// Images of a service that were deployed and are still there.
+    async fn deployed(&self, service: &str) -> Result<Vec<Tagged>, PortError>;
 }
 
 /// Why a service was not made.

@@ -112,14 +112,22 @@ impl Control {
     }
 
     /// Why what is deployed to an environment would not stay, if it would not.
-    fn fleeting(&self, settings: &ServiceSettings, environment: EnvironmentName) -> Option<String> {
+    pub(crate) fn fleeting(
+        &self,
+        settings: &ServiceSettings,
+        environment: EnvironmentName,
+    ) -> Option<String> {
         let target = settings.environments.of(environment).target.unwrap_or_else(|| settings.target());
         let why = self.ends_with_its_task().filter(|_| target != TargetKind::Ecs);
         why.map(str::to_owned)
     }
 
     /// Why what runs in an environment could not be configured, if it could not.
-    fn unresolved(&self, settings: &ServiceSettings, environment: EnvironmentName) -> Option<String> {
+    pub(crate) fn unresolved(
+        &self,
+        settings: &ServiceSettings,
+        environment: EnvironmentName,
+    ) -> Option<String> {
         let opened = variables::open(&self.sealer, settings, Some(environment));
         opened.err().map(|_| {
             "its variables cannot be opened: SEAMLESS_SECRET_KEY, or secret.key, is not the one they were sealed with; bring that back, or enter the service's secrets anew".to_owned()

@@ -209,7 +209,12 @@ impl Control {
         let launch = state.plan.launch.clone().unwrap_or_default();
         let opened = variables::open(&self.sealer, &rows::settings(&service)?, Some(environment))?;
         let built_by = match &state.run.rollback_to {
-            Some(to) => deployments::get(db, to.parse()?).await?.built_by,
+            Some(to) => match deployments::get(db, to.parse()?).await {
+                Ok(before) => before.built_by,
+                // Older than all that is known.
+                Err(Error::NotFound { .. }) => 0,
+                Err(error) => return Err(error),
+            },
             None => state.run.number,
         };
         Ok(deployment::Model {

@@ -7,15 +7,16 @@ mod script;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use control::{
-    Actor, Control, Error, Setup,
-    ports::{Found, Keep},
+    Actor, Control, Error, ImageRegistry, Ports, Setup,
+    ports::{Found, Images, Keep, PortError, Tagged},
     seal::Sealer,
     store::{Store, services},
 };
 use domain::{
     DeploymentId, EnvironmentName, RunId, ServiceId,
-    containers::TargetKind,
+    containers::{EcsService, TargetKind},
     service::{SecretVariable, ServiceSettings, Variable},
     view::Deployment,
 };
@@ -229,4 +230,77 @@ async fn the_clean_up_is_told_what_is_needed() {
     assert_eq!((before.artifacts, before.runs), (good.clone(), vec![]));
     assert_eq!(after.artifacts, [vec![image(1)], good].concat());
     assert_eq!(after.runs, [run.id]);
+}
+
+/// A registry in which everything is that was deployed there.
+struct Registry(Vec<Tagged>);
+
+#[async_trait]
+impl Images for Registry {
+    async fn login(&self, _: &str, _: bool) -> Result<(String, SecretString), PortError> {
+        Err(PortError::new("nobody logs in here"))
+    }
+    async fn found(&self, wanted: &[String]) -> Vec<Found> {
+        vec![Found::There; wanted.len()]
+    }
+    async fn deployed(&self, service: &str) -> Result<Vec<Tagged>, PortError> {
+        assert_eq!(service, "orders");
+        Ok(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn what_outlived_its_record_can_be_gone_back_to_by_its_tag() {
+    let story = Story::new().await;
+    let tagged = |number: u64, commit: Option<&str>| Tagged {
+        digest: image(number as u32),
+        deployment: DeploymentId::from_parts(number, 7),
+        environment: EnvironmentName::Production,
+        commit: commit.map(|digit| digit.repeat(40)),
+        size: 9,
+    };
+    // The newest is in the records too, one says not of which commit it is, and one was deployed twice.
+    let again = Tagged { deployment: DeploymentId::from_parts(4, 7), ..tagged(2, Some("b")) };
+    let all = vec![tagged(1, Some("a")), tagged(2, Some("b")), tagged(3, None), again, tagged(9, Some("c"))];
+    story
+        .deployed(EnvironmentName::Production, &[format!("registry.example.org/shop/orders@{}", image(9))])
+        .await;
+    let control = |to_ecs: bool| {
+        let ports = Ports { images: Some(Arc::new(Registry(all.clone()))), ..script::ports(&story.script) };
+        let registry = ImageRegistry { address: "registry.example.org/shop".into(), login: None };
+        let setup = Setup { registry: Some(registry), ..Setup::default() };
+        let target = if to_ecs { TargetKind::Ecs } else { TargetKind::Docker };
+        (Control::new(story.store.clone(), &SecretString::from(KEY), ports, setup), target)
+    };
+    let ids = async |to_ecs: bool| {
+        let (control, target) = control(to_ecs);
+        let place = EcsService { cluster: "main".into(), service: "orders".into(), container: None };
+        story
+            .change(|settings| {
+                for environment in EnvironmentName::ALL {
+                    let of = settings.environments.of_mut(environment);
+                    (of.target, of.ecs) = (Some(target), Some(place.clone()));
+                }
+            })
+            .await;
+        let kept = control.kept(story.service).await.unwrap();
+        kept.iter().map(|k| (k.deployment, k.commit.clone(), k.at.0, k.why_not.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(false).await, [], "nothing of it is on ECS");
+    let known = [(4, "b"), (1, "a")]
+        .map(|(number, digit)| (DeploymentId::from_parts(number, 7), digit.repeat(40), number as i64, None));
+    assert_eq!(ids(true).await, known);
+
+    let (control, _) = control(true);
+    let back = async |number: u64| {
+        let to = DeploymentId::from_parts(number, 7);
+        control.rollback(&Actor::named("ann"), story.service, EnvironmentName::Production, to).await
+    };
+    assert!(matches!(back(3).await, Err(Error::NotFound { .. })), "nobody knows its commit");
+    let run = back(1).await.unwrap();
+    assert_eq!(run.commit.sha, "a".repeat(40));
+    assert_eq!(run.artifact.unwrap().digest, format!("registry.example.org/shop/orders@{}", image(1)));
+    assert_eq!(run.plan.launch.unwrap().target, TargetKind::Ecs);
+    let held = services::get(story.store.read(), story.service).await.unwrap().hold_reason;
+    assert_eq!(held.as_deref(), Some("rolled back to aaaaaaa"));
 }

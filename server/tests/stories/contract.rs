@@ -8,7 +8,7 @@ use testkit::Server;
 use crate::SEAMLESS;
 
 /// Every call of the contract.
-const PROMISED: [&str; 35] = [
+const PROMISED: [&str; 36] = [
     "get /pipelines",
     "post /pipelines",
     "patch /pipelines/{id}",
@@ -30,6 +30,7 @@ const PROMISED: [&str; 35] = [
     "get /stages/{id}/log.txt",
     "get /environments",
     "get /services/{id}/deployments",
+    "get /services/{id}/kept-images",
     "post /services/{id}/rollback",
     "post /services/{id}/hold",
     "delete /services/{id}/hold",

@@ -170,6 +170,7 @@ pub(crate) const RULES: &[(&str, &str, &str, Rule)] = &[
     ("GET", "/api/v1/services/{id}", "", Api(Viewer)),
     ("GET", "/api/v1/services/{id}/deployments", "", Api(Viewer)),
     ("GET", "/api/v1/services/{id}/hook", "", Api(Viewer)),
+    ("GET", "/api/v1/services/{id}/kept-images", "", Api(Viewer)),
     ("GET", "/api/v1/services/{id}/runs", "", Api(Viewer)),
     ("GET", "/api/v1/stages/{id}/log", "", Api(Viewer)),
     ("GET", "/api/v1/stages/{id}/log.txt", "", Api(Viewer)),

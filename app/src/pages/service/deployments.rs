@@ -2,7 +2,10 @@
 //!
 //! Refuses a button that cannot work: it says why not instead.
 
-use domain::{EnvironmentName, ServiceId, view::Deployment};
+use domain::{
+    DeploymentId, EnvironmentName, ServiceId,
+    view::{Commit, Deployment, KeptImage},
+};
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::refusal;
@@ -54,16 +57,7 @@ fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
     let end = if d.live {
         view! { <span class="st ok"><Icon name="check"/>"Live"</span> }.into_any()
     } else if d.can_roll_back {
-        let rest = format!(" {} to {}", d.environment, d.commit.short());
-        view! {
-            <form method="post" action=Rollback::PATH>
-                <input type="hidden" name="service" value=service.to_string()/>
-                <input type="hidden" name="environment" value=d.environment.as_str()/>
-                <input type="hidden" name="deployment" value=d.id.to_string()/>
-                <button class="btn"><Icon name="back"/><span>"Roll back"<span class="vh">{rest}</span></span></button>
-            </form>
-        }
-        .into_any()
+        way_back(service, d.environment, d.id, &d.commit)
     } else {
         let why = d.why_not.clone().unwrap_or_else(|| "cannot be rolled back to".into());
         view! { <span class="dim small why">{why}</span> }.into_any()
@@ -82,6 +76,56 @@ fn Row(deployment: Deployment, service: ServiceId) -> impl IntoView {
             </span>
             <span class="end">{end}</span>
         </li>
+    }
+    .into_any()
+}
+
+/// The button that goes there.
+fn way_back(service: ServiceId, environment: EnvironmentName, to: DeploymentId, commit: &Commit) -> AnyView {
+    let rest = format!(" {environment} to {}", commit.short());
+    view! {
+        <form method="post" action=Rollback::PATH>
+            <input type="hidden" name="service" value=service.to_string()/>
+            <input type="hidden" name="environment" value=environment.as_str()/>
+            <input type="hidden" name="deployment" value=to.to_string()/>
+            <button class="btn"><Icon name="back"/><span>"Roll back"<span class="vh">{rest}</span></span></button>
+        </form>
+    }
+    .into_any()
+}
+
+/// What ran before all that, of which the registry alone still knows.
+#[component]
+pub fn Kept(service: ServiceId, kept: Vec<KeptImage>) -> impl IntoView {
+    if kept.is_empty() {
+        return ().into_any();
+    }
+    let row = |one: KeptImage| {
+        let commit = Commit { sha: one.commit, ..Commit::default() };
+        let end = match one.why_not {
+            Some(why) => view! { <span class="dim small why">{why}</span> }.into_any(),
+            None => way_back(service, one.environment, one.deployment, &commit),
+        };
+        view! {
+            <li>
+                <Sha commit/>
+                <span class="told">
+                    <span>{format!("Ran in {}", one.environment)}</span>
+                    <span class="dim small">"deployed "<When at=one.at/>" · "<Digest artifact=one.artifact.clone()/>{format!(" {}", words::size(one.artifact.size))}</span>
+                </span>
+                <span class="end">{end}</span>
+            </li>
+        }
+    };
+    let rows = kept.into_iter().map(row).collect_view();
+    view! {
+        <section class="block" aria-label="Kept in ECR">
+            <h2>"Kept in ECR"</h2>
+            <section class="card deploys" aria-label="Older versions">
+                <h3>"Older than the records here"</h3>
+                <ol>{rows}</ol>
+            </section>
+        </section>
     }
     .into_any()
 }

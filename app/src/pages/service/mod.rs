@@ -46,7 +46,7 @@ pub fn ServicePage() -> impl IntoView {
 
 #[component]
 fn Whole(page: view::ServicePage) -> impl IntoView {
-    let view::ServicePage { service, environments, runs, deployments, means, hook, now, cursor } = page;
+    let view::ServicePage { service, environments, runs, deployments, kept, means, hook, now, cursor } = page;
     Clock::provide(now);
     provide_context(Host(host()));
     let mine = service.id;
@@ -123,6 +123,7 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
             }}
         </section>
         <deployments::Deployments service=mine deployments/>
+        <deployments::Kept service=mine kept/>
         </div>
     }
     .into_any()

@@ -146,7 +146,9 @@ impl EcsCloud {
                 Some(format!("{} is not in the cluster {} any more", place.service, place.cluster)),
             );
         };
-        let Some(live) = primary(&service) else { return say(None, "none", None) };
+        let Some(live) = primary(&service) else {
+            return say(None, "none", Some("ECS works towards no deployment of it".into()));
+        };
         let definition = self.definition(live.task_definition().unwrap_or_default()).await?;
         let name = watch::revision(live.task_definition());
         let deployment = revision::deployment_of(&definition);

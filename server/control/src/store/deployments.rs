@@ -71,6 +71,22 @@ pub async fn list<C: ConnectionTrait>(
     Ok(query.all(db).await?)
 }
 
+/// Of these artifacts, those that a service's deployments have, with where.
+pub async fn known<C: ConnectionTrait>(
+    db: &C,
+    service: &str,
+    artifacts: &[String],
+) -> Result<Vec<(String, String)>> {
+    Ok(deployment::Entity::find()
+        .select_only()
+        .columns([deployment::Column::Environment, deployment::Column::Artifact])
+        .filter(deployment::Column::ServiceId.eq(service))
+        .filter(deployment::Column::Artifact.is_in(artifacts))
+        .into_tuple()
+        .all(db)
+        .await?)
+}
+
 /// Digests that must be kept: what is live and the newest `good` of each service and environment.
 ///
 /// Each is found by its index: of a long history no more is read than its digests.

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use domain::{
     DeploymentId, EnvironmentName, ServiceId,
     problem::Problem,
-    view::{Deployment, EnvironmentRow, Page, Run},
+    view::{Deployment, EnvironmentRow, KeptImage, Page, Run},
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -18,7 +18,11 @@ use crate::http::{
 };
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(environments)).routes(routes!(list)).routes(routes!(rollback))
+    OpenApiRouter::new()
+        .routes(routes!(environments))
+        .routes(routes!(list))
+        .routes(routes!(kept))
+        .routes(routes!(rollback))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -62,6 +66,17 @@ async fn list(
 ) -> Result<Json<Page<Deployment>>, Refusal> {
     let most = limit(filter.limit, PAGE, MOST)?;
     Ok(Json(app.control.deployments(id, filter.environment, filter.before, most).await?))
+}
+
+/// Images in ECR that ran on ECS and outlived the record of it; one can go back to each by its deployment
+#[utoipa::path(get, path = "/services/{id}/kept-images", tag = "deployments", params(("id" = ServiceId, Path)),
+    responses((status = 200, body = Page<KeptImage>), (status = 404, body = Problem), (status = 503, body = Problem)))]
+async fn kept(
+    State(app): State<App>,
+    _: Caller,
+    Path(id): Path<ServiceId>,
+) -> Result<Json<Page<KeptImage>>, Refusal> {
+    Ok(Json(Page { items: app.control.kept(id).await?, next: None }))
 }
 
 /// Go back to an earlier deployment; automatic deploys to production stop until resumed

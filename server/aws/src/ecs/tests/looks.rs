@@ -1,7 +1,7 @@
 //! What pages are told, and ECR.
 
 use control::ports::{Cloud, Found, Images};
-use domain::cloud::CloudContainer;
+use domain::{EnvironmentName, cloud::CloudContainer};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -81,6 +81,26 @@ async fn a_repository_is_made_on_first_use_and_what_is_deployed_is_tagged() {
             assert_eq!(world.count_of(action), times, "{action}");
         }
     });
+    // What was deployed is told by its tags, each with its commit where another tag names one.
+    let (commit, old) = ("4f1c2d3e".repeat(5), work(3).deployment);
+    script.world(|world| {
+        world.images = vec![
+            json!({ "imageDigest": "sha256:1", "imageSizeInBytes": 7, "imageTags": [format!("{commit}-12-1"), format!("deployed-staging-{old}")] }),
+            json!({ "imageDigest": "sha256:2", "imageTags": ["latest", format!("deployed-production-{old}"), "deployed-nowhere-x"] }),
+        ];
+    });
+    let found = ecr.deployed("stock").await.unwrap();
+    let told: Vec<_> =
+        found.iter().map(|t| (&*t.digest, t.environment, t.deployment, t.commit.clone())).collect();
+    assert_eq!(
+        told,
+        [
+            ("sha256:1", EnvironmentName::Staging, old, Some(commit)),
+            ("sha256:2", EnvironmentName::Production, old, None)
+        ]
+    );
+    let asked = script.world(|world| world.last("DescribeImages").clone());
+    assert_eq!(asked["repositoryName"], "shop/stock");
     let there = work(9).launch.artifact;
     let gone = there.replace("9f86", "0000");
     assert!(matches!(&ecr.found(&[there, gone]).await[..], [Found::There, Found::Gone(_)]));

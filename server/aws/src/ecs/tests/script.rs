@@ -62,6 +62,7 @@ pub struct World {
     pub history: Vec<Value>,
     pub kept: Vec<(String, Value)>,
     pub repositories: Vec<String>,
+    pub images: Vec<Value>,
     pub created: Value,
     /// Everything that was asked, in order.
     pub calls: Vec<(String, Value)>,
@@ -272,6 +273,9 @@ impl World {
             "PutLifecyclePolicy" => json!({}),
             "GetAuthorizationToken" => {
                 json!({ "authorizationData": [{ "authorizationToken": "QVdTOmh1bnRlcjI=", "expiresAt": 1.0 }] })
+            }
+            "DescribeImages" if asked["filter"]["tagStatus"] == "TAGGED" => {
+                json!({ "imageDetails": self.images })
             }
             "DescribeImages" if asked["imageIds"][0]["imageDigest"] == super::DIGEST => {
                 json!({ "imageDetails": [{}] })
