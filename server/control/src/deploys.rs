@@ -2,6 +2,7 @@
 
 use domain::{
     DeploymentId, EnvironmentName, Role, RunId, ServiceId,
+    containers::TargetKind,
     plan::{LaunchPlan, Plan, Trigger},
     view::{Artifact, Commit, Deployment, EnvironmentRow, EnvironmentState, Page, Run},
 };
@@ -45,10 +46,11 @@ impl Control {
             EnvironmentName::Production => row.production_port,
             EnvironmentName::Staging => row.staging_port,
         };
+        let on_ecs = settings.target() == TargetKind::Ecs;
         let (mut health, mut health_reason) = ("none".to_owned(), None);
         if let Some(live) = &live {
-            let on_ecs = ecs_of(&settings, environment).ok().flatten();
-            let found = match (on_ecs, self.elsewhere(row).await?) {
+            let place = ecs_of(&settings, environment).ok().flatten();
+            let found = match (place, self.elsewhere(row).await?) {
                 (Some(place), _) => match &self.ports.cloud {
                     Some(cloud) => cloud.deployed(&place, &live.artifact).await,
                     None => Err(PortError::new("this server knows no AWS account to ask")),
@@ -86,7 +88,8 @@ impl Control {
             run: live.as_ref().map(|l| l.run_id.parse()).transpose()?,
             health,
             health_reason,
-            port: used.then_some(port as u16),
+            // What is on ECS has no port of this machine.
+            port: (used && !on_ecs).then_some(port as u16),
             ahead: None,
         })
     }

@@ -213,7 +213,7 @@ pub fn Picked(purpose: Purpose) -> impl IntoView {
     };
     view! {
         <p class="done" role="status"><Icon name="check"/>{said}</p>
-        {lacks.then(|| view! { <p class="notice"><Icon name="warn"/><span>"Secrets do not travel: enter those again that you had typed."</span></p> })}
+        {lacks.then(|| view! { <div class="alerts"><p class="notice"><Icon name="warn"/><span>"Secrets do not travel: enter those again that you had typed."</span></p></div> })}
     }
     .into_any()
 }

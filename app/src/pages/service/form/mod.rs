@@ -86,7 +86,7 @@ fn commands(f: &ServiceForm, ask: &Ask) -> AnyView {
 }
 
 fn places(f: &ServiceForm, ask: &Ask, here: &Containers) -> AnyView {
-    let fields = [
+    let ports = [
         ask.line("Production's port", "port", &f.port)
             .code()
             .empty("chosen and kept")
@@ -95,6 +95,9 @@ fn places(f: &ServiceForm, ask: &Ask, here: &Containers) -> AnyView {
             .at("environments.staging.port")
             .code()
             .empty("chosen and kept"),
+    ];
+    let unfit = ask.any_wrong(&["port", "environments.staging.port"]);
+    let fields = [
         ask.line("Health path", "health_path", &f.health_path)
             .code()
             .empty("an open port counts")
@@ -106,6 +109,7 @@ fn places(f: &ServiceForm, ask: &Ask, here: &Containers) -> AnyView {
         <fieldset class="card panel">
             <legend>"Where it runs"</legend>
             {boxes::target(&f.containers, ask, here)}
+            <div class="dockered" class:told=unfit>{pairs(ports)}</div>
             {pairs(fields)}
             <div class="checks">
                 {tick("Deploy to staging first", "staging", &f.staging, "")}
