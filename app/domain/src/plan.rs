@@ -275,17 +275,23 @@ impl Plan {
                 _ => waiting = true,
             }
         }
-        // What was skipped because of a failure before it does not let its followers pass.
-        if let Some(culprit) = self
-            .stages
-            .iter()
-            .find(|s| s.kind < kind && matches!(status_of(s.kind), Some(Status::Failure | Status::Cancelled)))
-        {
+        // What was skipped because of a failure before it does not let its followers pass. What is only beside it is none of its
+        // business: whether the other check has failed by the time it could start is a matter of luck.
+        if let Some(culprit) = self.stages.iter().find(|s| {
+            self.follows(kind, s.kind)
+                && matches!(status_of(s.kind), Some(Status::Failure | Status::Cancelled))
+        }) {
             let how =
                 if status_of(culprit.kind) == Some(Status::Failure) { "failed" } else { "was cancelled" };
             return Next::Skip(format!("not run: {} {how}", culprit.kind.title()));
         }
         if waiting { Next::Wait } else { Next::Ready }
+    }
+
+    /// Whether a stage needs another, itself or through what it needs.
+    fn follows(&self, kind: StageKind, other: StageKind) -> bool {
+        let needs = self.stage(kind).map_or(&[][..], |stage| &stage.needs);
+        needs.iter().any(|need| *need == other || self.follows(*need, other))
     }
 
     /// Whether a stage is behind us. One that is skipped is so only once everything before it is: it was skipped when the
@@ -471,6 +477,8 @@ mod tests {
             _ => Some(Status::Idle),
         };
         assert_eq!(plan.next(K::IntegrationTest, status), Next::Skip("not run: Code Quality failed".into()));
+        let late = |k: K| if k == K::UnitTest { Some(Status::Idle) } else { status(k) };
+        assert_eq!(plan.next(K::UnitTest, late), Next::Ready, "the other check is beside it, not before");
     }
 
     #[test]
