@@ -19,9 +19,9 @@ use super::{
 #[cfg(feature = "ssr")]
 use crate::{form::Purpose, text::words};
 
-/// Clusters and services, for whoever may make one more.
+/// Clusters and services, for whoever may make one more; or why there are none to see.
 #[server(name = ReadCloud, prefix = "/fn", endpoint = "cloud")]
-pub async fn cloud() -> Answer<CloudAccount> {
+pub async fn cloud() -> Answer<Result<CloudAccount, String>> {
     control()?.cloud_to_change(&actor()?).await.map_err(refuse)
 }
 

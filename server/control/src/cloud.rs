@@ -30,10 +30,10 @@ impl Control {
         self.account().await.map_err(Error::Unavailable)
     }
 
-    /// The same, for whoever is about to make a service.
-    pub async fn cloud_to_change(&self, actor: &Actor) -> Result<CloudAccount> {
+    /// The same, for whoever is about to make a service: there is a page for it also where AWS cannot be asked, and it says why.
+    pub async fn cloud_to_change(&self, actor: &Actor) -> Result<std::result::Result<CloudAccount, String>> {
         actor.must(Role::Owner)?;
-        self.cloud().await
+        Ok(self.account().await)
     }
 
     /// Makes a service that is not there yet; what was made of the very same wish is there.

@@ -18,6 +18,7 @@ use crate::{
         refusal,
         service::form::{Ask, Why, pairs, posted, tick},
     },
+    text::words,
 };
 
 /// The page.
@@ -31,7 +32,14 @@ pub fn NewOnEcsPage() -> impl IntoView {
         <Suspense fallback=Loading>
             {move || Suspend::new(async move {
                 match data.await {
-                    Ok(account) => view! { <Whole account/> }.into_any(),
+                    Ok(Ok(account)) => view! { <Whole account/> }.into_any(),
+                    Ok(Err(why)) => view! {
+                        <section class="empty card">
+                            <h1>"AWS cannot be asked."</h1>
+                            <p class="sub">{words::sentence(&why)}"."</p>
+                        </section>
+                    }
+                    .into_any(),
                     Err(error) => view! { <Failure error/> }.into_any(),
                 }
             })}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use sea_orm::{
-    ConnectOptions, Database,
+    ConnectOptions, Database, DatabaseConnection,
     sqlx::{
         Executor,
         sqlite::{self, SqliteConnectOptions},
@@ -59,10 +59,21 @@ pub(super) async fn connect(url: &str, pool: Option<u32>, sharing: Sharing) -> R
             })
         });
     let both = Database::connect(options).await?;
-    if sharing == Sharing::Alone && backend::others(&both).await? > 0 {
+    if sharing == Sharing::Alone && !alone(&both).await? {
         return Err(in_use());
     }
     Ok(Store { write: both.clone(), read: both, _held: None })
+}
+
+/// Whether no other process of ours has a session. PostgreSQL lists one that was closed for a moment longer.
+async fn alone(db: &DatabaseConnection) -> Result<bool> {
+    for _ in 0..20 {
+        if backend::others(db).await? == 0 {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(false)
 }
 
 /// Brings the schema up to date: every pending step, or none. Of two servers that start at once one does it while the other waits.
