@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use domain::{RunId, Timestamp};
 use entity::{execution, run, stage};
+use futures::StreamExt;
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 
@@ -21,6 +22,8 @@ use crate::{
     },
 };
 
+/// How many executions are driven at the same time.
+const AT_ONCE: usize = 8;
 /// Executions are driven each second; after a longer gap than this, in milliseconds, nobody could tell anything meanwhile.
 const GAP_MS: i64 = 30_000;
 /// Looks at executions are so far apart, in all: the engine's own limit is far above, and shared with everybody in the account.
@@ -37,7 +40,8 @@ impl Control {
     pub async fn drive(&self, engine: &dyn Executions) -> Result<()> {
         let open = executions::open(self.store.read()).await?;
         let since = self.listening_since();
-        for execution in open {
+        // Several at a time: the engine takes its time for each answer, and no run is to wait for all before it.
+        let driving = futures::stream::iter(open).for_each_concurrent(AT_ONCE, async |execution| {
             match self.drive_one(engine, &execution, since).await {
                 // It moved on in between: the next look sees how it stands now.
                 Ok(()) | Err(Error::Conflict(_)) => {}
@@ -48,7 +52,8 @@ impl Control {
                     "an execution could not be dealt with"
                 ),
             }
-        }
+        });
+        driving.await;
         Ok(())
     }
 
