@@ -27,6 +27,7 @@ pub mod nodes;
 pub mod notify;
 pub mod nudge;
 pub mod pages;
+mod pause;
 pub mod people;
 pub mod pipelines;
 pub mod ports;

@@ -58,6 +58,11 @@ impl Control {
     }
 }
 
+/// When a stage's runner was last heard of, or, before its first word, when it was started.
+pub(super) fn last_word(row: &stage::Model) -> Option<i64> {
+    row.heartbeat_at.or(row.started_at)
+}
+
 /// Gives the current attempt a new token; the one before is of no use from then on.
 pub(super) fn new_attempt_token(row: &mut stage::Model, attempt: u32) -> Result<SecretString> {
     let stage: StageId = row.id.parse()?;

@@ -8,7 +8,7 @@ use domain::{
 };
 use entity::stage;
 
-use super::executions;
+use super::{attempt::last_word, executions};
 use crate::{
     Control,
     error::{Error, Result},
@@ -63,7 +63,7 @@ impl Control {
             Judge::Here => {}
             Judge::Another => return Ok(()),
             Judge::Gone(host) => {
-                let silent = now.0 - row.heartbeat_at.or(row.started_at).unwrap_or(now.0);
+                let silent = now.0 - last_word(&row).unwrap_or(now.0);
                 if silent <= self.setup.limits.lease_ms {
                     return Ok(()); // its runner lives, and talks to another server
                 }

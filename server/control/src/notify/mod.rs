@@ -25,7 +25,8 @@ use serde_json::Value;
 use crate::{
     Control,
     error::{Error, Result},
-    store::{events, forge, notices, runs, services},
+    pause::growing,
+    store::{cursors, notices, runs, services},
 };
 
 pub use subscriptions::Wanted;
@@ -148,7 +149,7 @@ impl Control {
             return Ok(away);
         }
         tracing::warn!(subject = message.subject, %error, "a notification is not sent yet");
-        let next = now.plus((WAIT_MS.0 << row.tries.clamp(0, 20)).min(WAIT_MS.1));
+        let next = now.plus(growing(row.tries, WAIT_MS));
         notices::failed(self.store.write(), row.seq, &error.to_string(), next).await?;
         if away {
             // All of them wait, so that they arrive in the order in which things happened.
@@ -159,20 +160,14 @@ impl Control {
 
     /// Reads on in the event log.
     async fn note_what_is_news(&self) -> Result<usize> {
-        let Some(seen) = forge::cursor(self.store.read(), READER).await? else {
-            let newest = events::newest(self.store.read()).await?;
-            forge::move_cursor(self.store.write(), READER, newest).await?;
-            return Ok(0);
-        };
-        let read = events::after(self.store.read(), seen, None, MANY).await?;
-        let Some(last) = read.last().map(|event| event.seq) else { return Ok(0) };
+        let Some(unread) = cursors::unread(&self.store, READER, MANY).await? else { return Ok(0) };
         let mut rows = Vec::new();
         let since = self.now().plus(-OLD_MS).0;
-        for event in read.iter().filter(|event| event.at > since) {
+        for event in unread.events.iter().filter(|event| event.at > since) {
             rows.extend(self.notice_of(event).await?);
         }
         let tx = self.store.begin().await?;
-        if !forge::advance_cursor(&tx, READER, seen, last).await? {
+        if !cursors::advance(&tx, READER, &unread).await? {
             // Another server was here meanwhile, and what it noted may have been sent already.
             return Ok(0);
         }
@@ -180,7 +175,7 @@ impl Control {
             notices::put(&tx, row).await?;
         }
         tx.commit().await?;
-        Ok(read.len())
+        Ok(unread.events.len())
     }
 
     /// The message that an event is worth, if any. What was removed since is no news.

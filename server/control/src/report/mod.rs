@@ -19,7 +19,8 @@ use crate::{
     Control,
     error::{Error, Result},
     forge::ForgeError,
-    store::{events, forge, rows, runs, services},
+    pause::growing,
+    store::{cursors, forge, rows, runs, services},
 };
 
 /// The reader of the event log that this is.
@@ -130,15 +131,9 @@ impl Control {
 
     /// Reads on in the event log.
     async fn note_news(&self) -> Result<usize> {
-        let Some(seen) = forge::cursor(self.store.read(), READER).await? else {
-            let newest = events::newest(self.store.read()).await?;
-            forge::move_cursor(self.store.write(), READER, newest).await?;
-            return Ok(0);
-        };
-        let news = events::after(self.store.read(), seen, None, MANY).await?;
-        let Some(last) = news.last().map(|event| event.seq) else { return Ok(0) };
+        let Some(unread) = cursors::unread(&self.store, READER, MANY).await? else { return Ok(0) };
         let mut newest = std::collections::BTreeMap::new();
-        for event in &news {
+        for event in &unread.events {
             if let Some(run) = &event.run_id {
                 newest.insert(run.clone(), event.seq);
             }
@@ -157,9 +152,11 @@ impl Control {
                 forge::want(&tx, &run.id, channel.as_str(), seq, self.now()).await?;
             }
         }
-        forge::move_cursor(&tx, READER, last).await?;
+        if !cursors::advance(&tx, READER, &unread).await? {
+            return Ok(0);
+        }
         tx.commit().await?;
-        Ok(news.len())
+        Ok(unread.events.len())
     }
 
     /// Tells one row; answers until when nobody is to be asked anything.
@@ -181,8 +178,7 @@ impl Control {
             None => Ok(()),
         };
         let now = self.now();
-        let (shortest, longest) = WAIT_MS;
-        let later = now.plus((shortest << tries.clamp(0, 20)).min(longest)).0;
+        let later = now.plus(growing(tries, WAIT_MS)).0;
         let mut limited = None;
         match told {
             Ok(()) => (after.done, after.tries, after.problem) = (wanted, 0, None),

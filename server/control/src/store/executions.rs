@@ -75,14 +75,3 @@ pub async fn forget<C: ConnectionTrait>(db: &C, run: &str) -> Result<()> {
     Entity::delete_by_id(run).exec(db).await?;
     Ok(())
 }
-
-/// Reads one inside a transaction, lets `change` change it, and writes it; nothing where there is none.
-pub async fn change<C: ConnectionTrait>(
-    db: &C,
-    run: &str,
-    change: impl FnOnce(&mut execution::Model),
-) -> Result<()> {
-    let Some(mut row) = lock(db, run).await? else { return Ok(()) };
-    change(&mut row);
-    keep(db, row).await
-}

@@ -1,7 +1,7 @@
 //! Hooks that were made, and what is told of runs elsewhere.
 
 use domain::Timestamp;
-use entity::{cursor, forge_hook, report};
+use entity::{forge_hook, report};
 use sea_orm::{
     ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     prelude::*,
@@ -35,32 +35,6 @@ pub async fn keep_hook<C: ConnectionTrait>(db: &C, row: forge_hook::Model) -> Re
 pub async fn forget_hook<C: ConnectionTrait>(db: &C, repository: &str) -> Result<()> {
     forge_hook::Entity::delete_by_id(repository).exec(db).await?;
     Ok(())
-}
-
-/// How far a reader of the event log has come, if it ever began.
-pub async fn cursor<C: ConnectionTrait>(db: &C, name: &str) -> Result<Option<i64>> {
-    Ok(cursor::Entity::find_by_id(name).one(db).await?.map(|row| row.seq))
-}
-
-/// Remembers how far it has come.
-pub async fn move_cursor<C: ConnectionTrait>(db: &C, name: &str, seq: i64) -> Result<()> {
-    let row = cursor::Model { name: name.into(), seq };
-    cursor::Entity::insert(cursor::ActiveModel::from(row))
-        .on_conflict(OnConflict::column(cursor::Column::Name).update_column(cursor::Column::Seq).to_owned())
-        .exec_without_returning(db)
-        .await?;
-    Ok(())
-}
-
-/// Remembers how far it has come, unless somebody else moved it meanwhile: then false.
-pub async fn advance_cursor<C: ConnectionTrait>(db: &C, name: &str, from: i64, to: i64) -> Result<bool> {
-    let moved = cursor::Entity::update_many()
-        .col_expr(cursor::Column::Seq, Expr::value(to))
-        .filter(cursor::Column::Name.eq(name))
-        .filter(cursor::Column::Seq.eq(from))
-        .exec(db)
-        .await?;
-    Ok(moved.rows_affected == 1)
 }
 
 /// Says that something of a run is to be told. What was told before stays known.

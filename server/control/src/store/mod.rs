@@ -6,6 +6,7 @@
 pub mod access;
 pub(crate) mod backend;
 pub mod backup;
+pub mod cursors;
 pub mod deliveries;
 pub mod deployments;
 pub mod events;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Control,
-    engine::attempt::new_attempt_token,
+    engine::attempt::{last_word, new_attempt_token},
     error::{Error, Result},
     store::{backend, executions, run_state::RunState, runs, services},
 };
@@ -64,7 +64,7 @@ impl Control {
             if held.is_some_and(|held| held.round >= own.round) {
                 return Err(Error::Conflict("another task has this stage".into()));
             }
-            if row.heartbeat_at.or(row.started_at).is_some_and(|at| now.0 - at < ALIVE_MS) {
+            if last_word(row).is_some_and(|at| now.0 - at < ALIVE_MS) {
                 return Ok(waits("the task that has this stage was heard of a moment ago"));
             }
             self.lose(&mut state, kind, "its task ended without a word", now)?;

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Control,
     error::{Error, Result},
+    pause::growing,
     store::{
         events::{self, NewEvent},
         executions, runs, services,
@@ -28,9 +29,36 @@ const AT_ONCE: usize = 8;
 const GAP_MS: i64 = 30_000;
 /// Looks at executions are so far apart, in all: the engine's own limit is far above, and shared with everybody in the account.
 const LOOKS: Duration = Duration::from_secs(1);
-/// Pauses while the engine cannot be asked, in milliseconds: doubled each time, up to the longest.
-const FIRST_PAUSE_MS: i64 = 1_000;
-const LONGEST_PAUSE_MS: i64 = 60_000;
+/// The shortest and the longest pause while an execution does not get on, in milliseconds.
+const PAUSE_MS: (i64, i64) = (1_000, 60_000);
+
+/// Why an execution does not get on.
+enum Trouble {
+    /// The engine did not do what it was asked.
+    Engine(EngineError),
+    /// It goes on, and nothing comes of it.
+    Stuck(String),
+    Ours(Error),
+}
+
+impl From<EngineError> for Trouble {
+    fn from(error: EngineError) -> Self {
+        Trouble::Engine(error)
+    }
+}
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Trouble::Ours(error)
+    }
+}
+
+/// What is gone needs no stop and no answer any more.
+fn unless_gone(asked: std::result::Result<(), EngineError>) -> std::result::Result<(), EngineError> {
+    match asked {
+        Err(EngineError::Gone(_)) => Ok(()),
+        asked => asked,
+    }
+}
 
 impl Control {
     /// One look at every execution that is not over.
@@ -90,21 +118,20 @@ impl Control {
         if step == Step::Look && !self.may_look() {
             return Ok(());
         }
-        match self.take(engine, run, execution, (&row, stages), &step).await? {
-            Ok(()) => Ok(()),
-            Err(error) => self.note_trouble(run, execution, &error).await,
-        }
+        let taken = self.take(engine, run, execution, (&row, stages), &step).await;
+        self.noted(run, execution, taken).await
     }
 
     /// The run was deleted with its service: nobody is there any more for whom the execution could go on.
     async fn abandon(&self, engine: &dyn Executions, run: RunId, execution: &execution::Model) -> Result<()> {
-        if let Some(name) = execution.name.as_deref().filter(|_| execution.state == executions::STARTED) {
-            match engine.stop(name, "its service was deleted").await {
-                Ok(()) | Err(EngineError::Gone(_)) => {}
-                Err(error) => return self.note_trouble(run, execution, &error).await,
-            }
+        let stopped = match execution.name.as_deref().filter(|_| execution.state == executions::STARTED) {
+            Some(name) => unless_gone(engine.stop(name, "its service was deleted").await),
+            None => Ok(()),
+        };
+        if stopped.is_ok() {
+            return executions::forget(self.store.write(), &execution.run_id).await;
         }
-        executions::forget(self.store.write(), &execution.run_id).await
+        self.noted(run, execution, stopped.map_err(Trouble::from)).await
     }
 
     async fn take(
@@ -114,16 +141,13 @@ impl Control {
         execution: &execution::Model,
         (row, stages): (&run::Model, &[stage::Model]),
         step: &Step,
-    ) -> Result<std::result::Result<(), EngineError>> {
+    ) -> std::result::Result<(), Trouble> {
         let name = execution.name.as_deref().unwrap_or_default();
         match step {
             Step::Nothing => {}
             Step::Start => {
                 let service = services::by_id(self.store.read(), &row.service_id).await?;
-                let name = match engine.start(run, &self.execution_input(engine, row, &service)?).await {
-                    Ok(name) => name,
-                    Err(error) => return Ok(Err(error)),
-                };
+                let name = engine.start(run, &self.execution_input(engine, row, &service)?).await?;
                 self.change_execution(run, |e| {
                     e.name = Some(name);
                     // Its end may have been told already.
@@ -135,19 +159,13 @@ impl Control {
             }
             Step::Forget => self.change_execution(run, |e| e.state = executions::OVER.into()).await?,
             Step::Stop(why) => {
-                match engine.stop(name, why).await {
-                    Ok(()) | Err(EngineError::Gone(_)) => {}
-                    Err(error) => return Ok(Err(error)),
-                }
+                unless_gone(engine.stop(name, why).await)?;
                 self.over(run, why).await?;
             }
             Step::Answer(passes) => {
                 for token in self.gate_tokens(execution)? {
-                    match engine.answer(&token, passes.clone()).await {
-                        // It does not wait with that one any more: answered before a crash, or asked again with another.
-                        Ok(()) | Err(EngineError::Gone(_)) => {}
-                        Err(error) => return Ok(Err(error)),
-                    }
+                    // Where it does not wait with that one any more, it was answered before a crash, or asked again with another.
+                    unless_gone(engine.answer(&token, passes.clone()).await)?;
                 }
                 let answered = execution.gate_token.clone();
                 self.change_execution(run, |e| {
@@ -158,20 +176,19 @@ impl Control {
                 })
                 .await?;
             }
-            Step::Look => match engine.look(name).await {
-                Ok(Standing::Running) => match stuck(execution, row, stages, self.now()) {
-                    Some(why) => return Ok(Err(EngineError::Gone(why))),
+            Step::Look => match engine.look(name).await? {
+                Standing::Running => match stuck(execution, row, stages, self.now()) {
+                    Some(why) => return Err(Trouble::Stuck(why)),
                     None => self.change_execution(run, |_| {}).await?,
                 },
-                Ok(Standing::Ended(Ok(()))) => self.over(run, "its execution ended without it").await?,
-                Ok(Standing::Ended(Err(why))) => self.over(run, &why).await?,
-                Ok(Standing::Unknown) => {
+                Standing::Ended(Ok(())) => self.over(run, "its execution ended without it").await?,
+                Standing::Ended(Err(why)) => self.over(run, &why).await?,
+                Standing::Unknown => {
                     self.over(run, "its execution is gone: it was deleted, or its state machine was").await?;
                 }
-                Err(error) => return Ok(Err(error)),
             },
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// An execution will do no more: whatever of its run has no verdict gets one.
@@ -180,36 +197,39 @@ impl Control {
     }
 
     async fn change_execution(&self, run: RunId, change: impl FnOnce(&mut execution::Model)) -> Result<()> {
-        let now = self.now();
         let tx = self.store.begin().await?;
-        let mut was_in_trouble = false;
-        executions::change(&tx, &run.to_string(), |row| {
-            change(row);
-            was_in_trouble = row.trouble.is_some();
-            (row.trouble, row.tries, row.again_at, row.seen_at) = (None, 0, 0, now.0);
-        })
-        .await?;
-        if was_in_trouble {
-            self.tell_trouble(&tx, run, None).await?;
+        if let Some(mut row) = executions::lock(&tx, &run.to_string()).await? {
+            change(&mut row);
+            row.seen_at = self.now().0;
+            self.well_again(&tx, &mut row).await?;
+            executions::keep(&tx, row).await?;
         }
         tx.commit().await?;
         self.nudge.changed(Some(run));
         Ok(())
     }
 
-    /// Writes on the run what keeps it from going on, and when it is tried again.
-    async fn note_trouble(&self, run: RunId, before: &execution::Model, error: &EngineError) -> Result<()> {
-        let now = self.now();
-        let pause = FIRST_PAUSE_MS.saturating_mul(1 << before.tries.min(10)).min(LONGEST_PAUSE_MS);
-        tracing::warn!(%run, %error, pause, "the engine did not do what it was asked");
-        let words = format!("{error}; it is tried again until it works");
+    /// Writes on the run what keeps it from going on, if anything does, and when it is tried again.
+    async fn noted(
+        &self,
+        run: RunId,
+        before: &execution::Model,
+        taken: std::result::Result<(), Trouble>,
+    ) -> Result<()> {
+        let words = match taken {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Ours(error)) => return Err(error),
+            Err(Trouble::Engine(error)) => format!("{error}; it is tried again until it works"),
+            Err(Trouble::Stuck(why)) => why,
+        };
+        let again = self.now().plus(growing(before.tries, PAUSE_MS));
+        tracing::warn!(%run, words, again = again.0, "an execution does not get on");
         let tx = self.store.begin().await?;
-        executions::change(&tx, &run.to_string(), |row| {
-            row.trouble = Some(words.clone());
+        if let Some(mut row) = executions::lock(&tx, &run.to_string()).await? {
+            (row.trouble, row.again_at) = (Some(words.clone()), again.0);
             row.tries += 1;
-            row.again_at = now.plus(pause).0;
-        })
-        .await?;
+            executions::keep(&tx, row).await?;
+        }
         if before.trouble.as_ref() != Some(&words) {
             self.tell_trouble(&tx, run, Some(&words)).await?;
         }

@@ -7,6 +7,7 @@ use domain::RunId;
 use super::Letter;
 use crate::{
     Control,
+    engine::attempt::last_word,
     error::{Error, Result},
     store::{executions, runs},
 };
@@ -28,7 +29,7 @@ impl Control {
             let run: RunId = execution.run_id.parse()?;
             let stages = runs::stages_of(self.store.read(), std::slice::from_ref(&execution.run_id)).await?;
             let stages = stages.get(&execution.run_id).map_or(&[][..], Vec::as_slice);
-            let word = stages.iter().filter_map(|row| row.heartbeat_at.or(row.started_at)).max();
+            let word = stages.iter().filter_map(last_word).max();
             let last = word.unwrap_or_default().max(execution.seen_at).max(self.started().0);
             if now.0 - last <= LEFT_MS {
                 continue;

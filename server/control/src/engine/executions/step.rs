@@ -4,7 +4,7 @@ use domain::{StageKind, Status, Timestamp, plan::Trigger, time::in_words};
 use entity::{execution, run, stage};
 
 use super::gate;
-use crate::store::executions;
+use crate::{engine::attempt::last_word, store::executions};
 
 /// How long an execution may take to end by itself once its run is over, in milliseconds: what the machine still tells, and ECS to notice that a
 /// task ended.
@@ -67,19 +67,18 @@ pub(super) fn step(
         }
         return Step::Nothing;
     }
-    let word = |row: &stage::Model| row.heartbeat_at.or(row.started_at);
     let busy = || stages.iter().filter(|row| row.status == Status::InProgress.as_str());
-    let last_word = busy().filter_map(word).max();
+    let heard = busy().filter_map(last_word).max();
     let silent = |at: i64| now.0 - at.max(since.0);
-    if run.cancel_requested && last_word.is_none_or(|at| silent(at) > CANCEL_MS) {
+    if run.cancel_requested && heard.is_none_or(|at| silent(at) > CANCEL_MS) {
         // Nobody is there who could end by himself.
         let by = run.cancel_by.clone().unwrap_or_default();
         return Step::Stop(format!("cancelled by {by}"));
     }
-    if let Some(longest) = busy().filter_map(word).map(silent).max().filter(|silent| *silent > HUNG_MS) {
+    if let Some(longest) = busy().filter_map(last_word).map(silent).max().filter(|silent| *silent > HUNG_MS) {
         return Step::Stop(format!("its task was not heard of for {}", in_words(longest)));
     }
-    let heard = last_word.unwrap_or_default().max(execution.seen_at);
+    let heard = heard.unwrap_or_default().max(execution.seen_at);
     if now.0 - heard > SILENT_MS { Step::Look } else { Step::Nothing }
 }
 
