@@ -205,6 +205,8 @@ pub struct Inner {
     pub(crate) arrivals: inbox::Arrivals,
     /// Whether a delivery was refused and is to be asked for.
     pub(crate) owed: std::sync::atomic::AtomicBool,
+    /// A turn to ask for what was missed.
+    pub(crate) asking: tokio::sync::Mutex<()>,
     /// Keys of hooks, as they were a moment ago.
     pub(crate) keys: inbox::Keys,
     /// Turns to look through a whole log.
@@ -263,6 +265,7 @@ impl Control {
             cloud: targets::Brief::default(),
             arrivals: inbox::Arrivals::default(),
             owed: Default::default(),
+            asking: Default::default(),
             keys: inbox::Keys::default(),
             scans: tokio::sync::Semaphore::new(logs::SCANS),
             told: Mutex::default(),

@@ -5,6 +5,8 @@
 
 use std::sync::atomic::Ordering;
 
+use entity::forge_hook;
+
 use crate::{
     Control,
     error::Result,
@@ -27,24 +29,37 @@ impl Control {
 
     /// Asks for what was refused; while nothing can be stored this fails, and is tried again.
     pub async fn ask_owed(&self) -> Result<usize> {
-        if !self.owed.swap(false, Ordering::Relaxed) {
+        if !self.owed.load(Ordering::Relaxed) {
             return Ok(0);
         }
-        let asked = self.ask_again().await;
+        self.ask(true).await
+    }
+
+    /// Asks for what was not taken. Idempotent: what arrives twice is one delivery.
+    pub async fn ask_again(&self) -> Result<usize> {
+        self.ask(false).await
+    }
+
+    /// One after the other: who asks, asks for what was refused too, and whoever waited for it need not ask once more.
+    async fn ask(&self, for_owed: bool) -> Result<usize> {
+        if !self.acts_on_forge() {
+            return Ok(0);
+        }
+        let _asking = self.asking.lock().await;
+        let hooks = forge::hooks(self.store.read()).await?;
+        if !self.owed.swap(false, Ordering::Relaxed) && for_owed {
+            return Ok(0);
+        }
+        let asked = self.ask_for(hooks).await;
         if asked.is_err() {
             self.owe();
         }
         asked
     }
 
-    /// Asks for what was not taken. Idempotent: what arrives twice is one delivery.
-    pub async fn ask_again(&self) -> Result<usize> {
-        let mut asked = 0;
-        let port = &self.ports.forge;
-        if !self.acts_on_forge() {
-            return Ok(asked);
-        }
-        for hook in forge::hooks(self.store.read()).await? {
+    async fn ask_for(&self, hooks: Vec<forge_hook::Model>) -> Result<usize> {
+        let (mut asked, port) = (0, &self.ports.forge);
+        for hook in hooks {
             let Some(id) = hook.hook_id.filter(|_| hook.state == "right") else { continue };
             let now = self.now();
             let limit = port.limit();
