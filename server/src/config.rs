@@ -96,6 +96,12 @@ impl std::fmt::Debug for GitHub {
 }
 
 impl Config {
+    /// Where images go, if that is ECR, for which nobody needs a login of ours.
+    pub fn ecr(&self) -> Option<aws::ecr::Address> {
+        let registry = self.registry.as_ref().filter(|registry| registry.login.is_none())?;
+        aws::ecr::Address::parse(&registry.address)
+    }
+
     /// From the process's environment; makes the data folder where it is missing.
     ///
     /// # Errors

@@ -92,8 +92,7 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
         Some(settings) => Some(Arc::new(aws::StepFunctions::connect(settings.clone()).await) as _),
         None => None,
     };
-    let ecr = config.registry.as_ref().filter(|registry| registry.login.is_none());
-    let ecr = ecr.and_then(|registry| aws::ecr::Address::parse(&registry.address));
+    let ecr = config.ecr();
     let region = ecr.as_ref().map(|ecr| ecr.region.as_str());
     let region = region.or(config.engine.as_ref().and_then(|engine| engine.region())).map(str::to_owned);
     // An account is only looked for where something says that there is one; nobody is asked before a page or a job needs it.

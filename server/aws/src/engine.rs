@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, timeout::TimeoutConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_sdk_sfn::types::ExecutionStatus;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use control::engine::executions::{EngineError, Executions, Message, Size, Standing};
@@ -23,6 +23,18 @@ use crate::{
 const WAIT_S: i32 = 20;
 /// For how long a message is nobody else's once it was handed out, in seconds; prolonged while it is worked on.
 const HOLD_S: i32 = 60;
+
+/// Who asks, as every SDK finds it, in this region or in the one that the environment names.
+pub(crate) async fn configuration(region: Option<&str>) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries());
+    let loader = loader.timeout_config(timeouts());
+    match region {
+        Some(region) => loader.region(Region::new(region.to_owned())),
+        None => loader,
+    }
+    .load()
+    .await
+}
 
 /// A peer that is gone without a word must not hold up all runs: the SDK alone would wait as long as TCP does.
 fn timeouts() -> TimeoutConfig {
@@ -105,13 +117,8 @@ impl StepFunctions {
     /// Talks to the machine and the queue of these settings, with the credentials and endpoints that the AWS SDK finds; those are asked for
     /// when they are needed, and again before they expire.
     pub async fn connect(settings: EngineSettings) -> Self {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries());
-        loader = loader.timeout_config(timeouts());
         // The machine's ARN says where it is; the environment need not.
-        if let Some(region) = settings.region() {
-            loader = loader.region(Region::new(region.to_owned()));
-        }
-        let config = loader.load().await;
+        let config = configuration(settings.region()).await;
         Self { settings, states: aws_sdk_sfn::Client::new(&config), queue: aws_sdk_sqs::Client::new(&config) }
     }
 }

@@ -36,12 +36,8 @@ enum Ours {
     },
     Failed {
         run: String,
-        #[serde(default)]
-        stage: Option<String>,
-        #[serde(default)]
-        error: String,
-        #[serde(default)]
-        cause: Value,
+        #[serde(flatten)]
+        first: Failure,
         /// The other check, where both failed.
         #[serde(default)]
         others: Vec<Failure>,
@@ -80,8 +76,7 @@ fn letter(ours: Ours) -> Result<Letter, String> {
     let id = |run: String| run.parse().map_err(|e| format!("its run has no id of ours: {e}"));
     Ok(match ours {
         Ours::Gate { run, token } => Letter::Gate { run: id(run)?, token: token.into() },
-        Ours::Failed { run, stage, error, cause, others } => {
-            let first = Failure { stage, error, cause };
+        Ours::Failed { run, first, others } => {
             let stages = std::iter::once(&first).chain(&others).map(Failure::told).collect();
             Letter::Failed { run: id(run)?, stages }
         }

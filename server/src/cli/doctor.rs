@@ -18,9 +18,7 @@ pub async fn doctor(config: &Config) -> anyhow::Result<i32> {
         None => all.push(Checked { what: "engine", found: Found::Good("embedded".into()) }),
         Some(_) => all.push(away_from_here(config)),
     }
-    let images = config.registry.as_ref().filter(|registry| registry.login.is_none());
-    let images = images.and_then(|registry| aws::ecr::Address::parse(&registry.address));
-    let uses = Uses { engine: config.engine.clone(), images };
+    let uses = Uses { engine: config.engine.clone(), images: config.ecr() };
     if config.aws || uses.engine.is_some() || uses.images.is_some() {
         all.push(clock(uses.region().unwrap_or("us-east-1")).await);
         all.extend(examine(&uses).await);

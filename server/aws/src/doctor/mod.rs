@@ -7,14 +7,14 @@ mod engine;
 mod quotas;
 mod services;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use control::engine::executions::EngineError;
 
 use crate::{
     ecr::Address,
-    engine::EngineSettings,
-    trouble::{Kind, engine_error, kind_of, retries},
+    engine::{EngineSettings, configuration},
+    trouble::{Kind, engine_error, kind_of},
 };
 
 /// How one thing stands.
@@ -56,16 +56,14 @@ impl Uses {
 
 /// Looks at all of it.
 pub async fn examine(uses: &Uses) -> Vec<Checked> {
-    let engine = uses.engine.as_ref().and_then(EngineSettings::region);
-    let here = configuration(engine).await;
-    if here.region().is_none() && uses.region().is_none() {
-        let help = "no region is known: set AWS_REGION, such as eu-central-1";
-        return vec![Checked { what: "region", found: Found::Bad(help.into()) }];
+    let mut here = configuration(uses.engine.as_ref().and_then(EngineSettings::region)).await;
+    if here.region().is_none() {
+        let Some(region) = uses.region() else {
+            let help = "no region is known: set AWS_REGION, such as eu-central-1";
+            return vec![Checked { what: "region", found: Found::Bad(help.into()) }];
+        };
+        here = configuration(Some(region)).await;
     }
-    let here = match here.region() {
-        Some(_) => here,
-        None => configuration(uses.region()).await,
-    };
     let mut all = vec![Checked { what: "credentials", found: who(&here).await }];
     if matches!(all[0].found, Found::Bad(_)) {
         return all; // nothing else can be asked
@@ -80,15 +78,6 @@ pub async fn examine(uses: &Uses) -> Vec<Checked> {
     let stage = uses.engine.as_ref().map(EngineSettings::largest_cpu);
     all.extend(quotas::examine(&here, stage).await);
     all
-}
-
-/// Who asks, and where: in this region, or in the one that the environment names.
-async fn configuration(region: Option<&str>) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retries());
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region.to_owned()));
-    }
-    loader.load().await
 }
 
 async fn who(config: &SdkConfig) -> Found {
