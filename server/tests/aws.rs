@@ -40,20 +40,11 @@ impl<'a> Driven<'a> {
         // Where the data folder is shows once the server has one; a task is told by a file.
         let told = tempfile::tempdir().unwrap();
         let file = told.path().join("data");
-        let script =
-            format!("export SEAMLESS_DATA=\"$(cat {})\"; exec {SEAMLESS} runner --task", file.display());
-        let installation = aws.install(name, &Program::script(&script)).await;
-        let mut environment: Vec<(&'static str, String)> = vec![
-            ("SEAMLESS_ENGINE", "step-functions".into()),
-            // Tasks of the stand-in are processes of this machine: what they deploy stays.
-            ("SEAMLESS_TASKS_HERE", "yes".into()),
-            ("SEAMLESS_STATE_MACHINE", installation.machine.clone()),
-            ("SEAMLESS_QUEUE", installation.settings.queue_url.clone()),
-        ];
+        let installation = aws.install(name, &Program::stage(SEAMLESS, &file)).await;
+        let mut environment = installation.environment();
+        // Tasks of the stand-in are processes of this machine: what they deploy stays.
+        environment.push(("SEAMLESS_TASKS_HERE", "yes".into()));
         environment.extend(more);
-        for (name, value) in aws.environment() {
-            environment.push((String::leak(name), value));
-        }
         let server = Server::start_with(SEAMLESS, Options { store, environment, ..Options::default() }).await;
         let driven = Self { aws, installation, server, told };
         driven.tasks_have(&driven.server.data());

@@ -25,11 +25,8 @@ async fn begin(aws: &Aws, docker: Daemon) -> Server {
     let orders =
         json!({ "cluster": "shop", "serviceName": "orders", "taskDefinition": "orders", "desiredCount": 0 });
     ecs(aws, "CreateService", orders).await;
-    let mut environment: Vec<(&'static str, String)> =
-        vec![("SEAMLESS_REGISTRY", "registry.example.org/shop".into())];
-    for (name, value) in aws.environment() {
-        environment.push((String::leak(name), value));
-    }
+    let mut environment = aws.environment();
+    environment.push(("SEAMLESS_REGISTRY", "registry.example.org/shop".into()));
     Server::start_with(SEAMLESS, Options { docker: Some(docker.host), environment, ..Options::default() })
         .await
 }

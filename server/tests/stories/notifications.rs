@@ -80,11 +80,8 @@ fn kinds(messages: &[Arrived]) -> Vec<(&str, &str)> {
 }
 
 async fn server(aws: &Aws) -> Server {
-    let mut environment: Vec<(&'static str, String)> =
-        vec![("SEAMLESS_NOTIFY", "sns".into()), ("SEAMLESS_TOPIC_PREFIX", "acme-".into())];
-    for (name, value) in aws.environment() {
-        environment.push((String::leak(name), value));
-    }
+    let mut environment = aws.environment();
+    environment.extend([("SEAMLESS_NOTIFY", "sns".into()), ("SEAMLESS_TOPIC_PREFIX", "acme-".into())]);
     Server::start_with(SEAMLESS, Options { environment, ..Options::default() }).await
 }
 

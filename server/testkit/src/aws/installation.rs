@@ -1,5 +1,7 @@
 //! What one Seamless has in an account: made anew for each story, so that stories do not meet.
 
+use std::path::Path;
+
 use ::aws::asl::{CONTAINER, MachineSettings, Network, Patience, machine};
 use serde_json::{Value, json};
 
@@ -16,6 +18,14 @@ pub struct Program {
 }
 
 impl Program {
+    /// The runner of a stage. In which folder it has its files stands in the file `told`, since that is often known only later.
+    pub fn stage(seamless: &str, told: &Path) -> Self {
+        Self::script(&format!(
+            "export SEAMLESS_DATA=\"$(cat {})\"; exec {seamless} runner --task",
+            told.display()
+        ))
+    }
+
     /// A shell script.
     pub fn script(text: &str) -> Self {
         Self { command: ["/bin/sh", "-c", text].map(str::to_owned).into(), environment: Vec::new() }
@@ -98,6 +108,17 @@ impl<'a> Installation<'a> {
             call("AWSEvents.PutTargets", json!({ "Rule": rule, "Targets": [target] })).await;
         }
         Self { aws, settings, machine }
+    }
+
+    /// What a server's environment needs, so that its runs are driven here.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = self.aws.environment();
+        environment.extend([
+            ("SEAMLESS_ENGINE", "step-functions".to_owned()),
+            ("SEAMLESS_STATE_MACHINE", self.machine.clone()),
+            ("SEAMLESS_QUEUE", self.settings.queue_url.clone()),
+        ]);
+        environment
     }
 
     /// Starts an execution of that name.

@@ -80,6 +80,8 @@ impl Aws {
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/aws/stand_in.py"))
             .arg(port.to_string())
             .arg(folder.path())
+            // It leaves nothing beside its sources.
+            .env("PYTHONDONTWRITEBYTECODE", "1")
             // It reads this to its end, and ends then.
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
@@ -98,7 +100,7 @@ impl Aws {
     }
 
     /// What a program's environment needs, so that it talks to this in AWS's place.
-    pub fn environment(&self) -> Vec<(String, String)> {
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         let values = [
             ("AWS_ENDPOINT_URL", self.url.as_str()),
             ("AWS_REGION", REGION),
@@ -106,7 +108,7 @@ impl Aws {
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_EC2_METADATA_DISABLED", "true"),
         ];
-        values.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+        values.map(|(name, value)| (name, value.to_owned())).into()
     }
 
     /// A cluster, a task definition, a queue, a topic, rules for events and a machine of one's own; tasks run `program`.

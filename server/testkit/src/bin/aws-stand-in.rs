@@ -16,12 +16,8 @@ async fn main() {
     let Some(aws) = Aws::find("the measurement").await else { std::process::exit(1) };
     let told = tempfile::tempdir().unwrap();
     let file = told.path().join("data");
-    let script = format!("export SEAMLESS_DATA=\"$(cat {})\"; exec {seamless} runner --task", file.display());
-    let installation = aws.install("bench", &Program::script(&script)).await;
-    let mut environment: BTreeMap<String, String> = aws.environment().into_iter().collect();
-    environment.insert("SEAMLESS_ENGINE".into(), "step-functions".into());
-    environment.insert("SEAMLESS_STATE_MACHINE".into(), installation.machine.clone());
-    environment.insert("SEAMLESS_QUEUE".into(), installation.settings.queue_url.clone());
+    let installation = aws.install("bench", &Program::stage(&seamless, &file)).await;
+    let environment: BTreeMap<_, _> = installation.environment().into_iter().collect();
     println!("{}", json!({ "environment": environment, "told": file, "requests": aws.record() }));
     let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
 }
