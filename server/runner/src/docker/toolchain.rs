@@ -29,6 +29,9 @@ use crate::{
 const PIDS: &str = "4096";
 /// The exit codes by which `docker run` tells that the command never ran.
 const NEVER_RAN: [i32; 3] = [125, 126, 127];
+/// How long after a container's end the daemon may still learn that memory ran out, in milliseconds: waited for only
+/// after failures that memory may explain.
+const LATE: i64 = 500;
 
 /// Where commands run.
 pub(crate) enum Place {
@@ -175,11 +178,12 @@ impl Inside {
             self.remove(&name).await;
             return Err(was_ended(command, seen(&looking).judge.verdict()));
         };
+        // Asked before it is removed: of a container that is gone, the daemon says nothing more.
+        let memory = !status.success() && self.ran_out_of_memory(&name, begun, status).await;
+        self.remove(&name).await;
         if status.success() {
             return Ok(());
         }
-        self.remove(&name).await;
-        let memory = self.ran_out_of_memory(&name, begun, status).await;
         let looking = seen(&looking);
         Err(Failure {
             reason: self.reason(command, status, &looking, memory),
@@ -216,7 +220,7 @@ impl Inside {
     fn arguments(&self, stage: &Context, folder: &Path, name: &str) -> Vec<OsString> {
         let label = |name: &str, value: &str| ["--label".to_owned(), format!("{name}={value}")];
         let mut all: Vec<String> =
-            ["run", "--rm", "--init", "--pull", "never", "--log-driver", "none"].map(str::to_owned).into();
+            ["run", "--init", "--pull", "never", "--log-driver", "none"].map(str::to_owned).into();
         all.extend(["--name".into(), name.into()]);
         all.extend(label(labels::INSTANCE, &labels::instance(stage.data.root())));
         all.extend(label(labels::ATTEMPT, stage.tree.cookie()));
@@ -276,14 +280,15 @@ impl Inside {
         }
     }
 
-    /// Whether the kernel ended something in it for want of memory. The container is gone; the daemon's events tell.
+    /// Whether the kernel ended something in it for want of memory. The daemon's events tell, and they may come a moment
+    /// after the container's end: it is another part of containerd that watches memory.
     async fn ran_out_of_memory(&self, name: &str, begun: domain::Timestamp, status: ExitStatus) -> bool {
         if self.settings.resources.memory_mb.is_none() && status.code() != Some(137) {
             return false;
         }
         let moment = |at: domain::Timestamp| format!("{}.{:03}", at.0 / 1000, at.0 % 1000);
-        let (since, until, container) =
-            (moment(begun), moment(crate::sink::now()), format!("container={name}"));
+        let (since, until) = (moment(begun), moment(crate::sink::now().plus(LATE)));
+        let container = format!("container={name}");
         let question = ["events", "--since", &since, "--until", &until, "--filter", &container];
         let filters = ["--filter", "event=oom", "--format", "{{.Action}}"];
         let question: Vec<&str> = question.into_iter().chain(filters).collect();
