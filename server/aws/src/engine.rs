@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::{
-    letter,
+    history, letter,
     trouble::{engine_error, retries},
 };
 
@@ -183,6 +183,13 @@ impl Executions for StepFunctions {
             }
             _ => Standing::Ended(Err(letter::why(said.0, said.1))),
         })
+    }
+
+    async fn hindrance(&self, name: &str) -> Result<Option<String>, EngineError> {
+        let call = self.states.get_execution_history().execution_arn(name);
+        let found = call.reverse_order(true).max_results(history::LATEST).send().await;
+        let found = found.map_err(|e| engine_error("the execution's history cannot be read", &e))?;
+        Ok(history::hindrance(found.events()))
     }
 
     async fn receive(&self) -> Result<Vec<Message>, EngineError> {

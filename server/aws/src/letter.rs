@@ -2,6 +2,8 @@
 //!
 //! Refuses to guess: what has another shape is no letter, and says why.
 
+use std::collections::BTreeSet;
+
 use control::engine::executions::Letter;
 use domain::StageKind;
 use serde::Deserialize;
@@ -128,6 +130,19 @@ struct Container {
     reason: String,
 }
 
+/// What RunTask answers when it finds no place.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Unplaced {
+    failures: Vec<Unplaceable>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Unplaceable {
+    reason: String,
+}
+
 /// An error of Step Functions and its cause, in words that say what helps.
 pub(crate) fn why(error: &str, cause: &str) -> String {
     let short = |text: &str| text.trim().trim_end_matches('.').chars().take(400).collect::<String>();
@@ -139,7 +154,14 @@ pub(crate) fn why(error: &str, cause: &str) -> String {
     {
         return of_task(&task);
     }
-    let cause = short(cause);
+    let cause = match serde_json::from_str::<Unplaced>(cause) {
+        // One for each machine that was looked at.
+        Ok(unplaced) => {
+            let reasons: BTreeSet<_> = unplaced.failures.into_iter().map(|of| of.reason).collect();
+            short(&Vec::from_iter(reasons).join(", "))
+        }
+        Err(_) => short(cause),
+    };
     let starting = error.starts_with("ECS.") || error.starts_with("AmazonECS");
     if starting || cause.contains("RESOURCE:") {
         let help = match &cause {
@@ -244,7 +266,13 @@ mod tests {
         );
         let memory = r#"{"StopCode":"EssentialContainerExited","StoppedReason":"Essential container in task exited","Containers":[{"ExitCode":137,"Reason":"OutOfMemoryError: Container killed due to memory usage"}]}"#;
         assert!(why("States.TaskFailed", memory).ends_with("give the stage more memory"));
-        assert!(why("AmazonECS.Unknown", "RESOURCE:MEMORY").contains("smaller size"));
+        let room = r#"{"Failures":[{"Arn":"a","Reason":"RESOURCE:MEMORY"},{"Arn":"b","Reason":"RESOURCE:MEMORY"}],"Tasks":[]}"#;
+        let room = why("AmazonECS.Unknown", room);
+        assert!(
+            room.starts_with("its task could not be started: RESOURCE:MEMORY;")
+                && room.contains("smaller size"),
+            "{room}"
+        );
         assert_eq!(why("", ""), "its execution ended without saying why");
     }
 }

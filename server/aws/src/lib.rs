@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod ecr;
 pub mod ecs;
 mod engine;
+mod history;
 mod letter;
 pub mod sns;
 mod trouble;

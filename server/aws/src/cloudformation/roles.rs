@@ -178,7 +178,10 @@ fn server() -> Vec<Value> {
             // The versions and aliases of it too.
             json!([{ "Ref": "Machine" }, sub("${Machine}:*")]),
         ),
-        allow(&["states:DescribeExecution", "states:StopExecution"], sub(executions)),
+        allow(
+            &["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"],
+            sub(executions),
+        ),
         allow(
             &[
                 "sqs:ReceiveMessage",

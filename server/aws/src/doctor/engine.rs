@@ -18,6 +18,7 @@ pub(super) async fn examine(settings: &EngineSettings, config: &SdkConfig) -> Ve
     let start = start.name(nobody.to_string()).input("{ no JSON").send().await;
     let stop = states.stop_execution().execution_arn(&gone).send().await;
     let look = states.describe_execution().execution_arn(&gone).send().await;
+    let history = states.get_execution_history().execution_arn(&gone).send().await;
 
     let waiting = Checked { what: "queue", found: waiting(settings, &queue).await };
     // What it may find is handed out again at once.
@@ -31,6 +32,7 @@ pub(super) async fn examine(settings: &EngineSettings, config: &SdkConfig) -> Ve
         allowed("states:StartExecution", start),
         allowed("states:StopExecution", stop),
         allowed("states:DescribeExecution", look),
+        allowed("states:GetExecutionHistory", history),
         waiting,
         allowed("sqs:ReceiveMessage", receive),
         allowed("sqs:ChangeMessageVisibility", hold),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{
     EngineError, Executions, Standing, gate,
-    step::{Step, step, stuck},
+    step::{Step, step, stuck, waits},
 };
 use crate::{
     Control,
@@ -177,10 +177,18 @@ impl Control {
                 .await?;
             }
             Step::Look => match engine.look(name).await? {
-                Standing::Running => match stuck(execution, row, stages, self.now()) {
-                    Some(why) => return Err(Trouble::Stuck(why)),
-                    None => self.change_execution(run, |_| {}).await?,
-                },
+                Standing::Running => {
+                    let hindrance = match waits(stages) {
+                        Some(_) => {
+                            engine.hindrance(name).await?.map(|why| format!("{why}; it is tried again"))
+                        }
+                        None => None,
+                    };
+                    match hindrance.or_else(|| stuck(execution, row, stages, self.now())) {
+                        Some(why) => return Err(Trouble::Stuck(why)),
+                        None => self.change_execution(run, |_| {}).await?,
+                    }
+                }
                 Standing::Ended(Ok(())) => self.over(run, "its execution ended without it").await?,
                 Standing::Ended(Err(why)) => self.over(run, &why).await?,
                 Standing::Unknown => {

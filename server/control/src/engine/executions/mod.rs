@@ -83,6 +83,8 @@ pub trait Executions: Send + Sync {
     async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError>;
     /// How an execution stands.
     async fn look(&self, name: &str) -> Result<Standing, EngineError>;
+    /// Why its last task did not begin, while it is tried again.
+    async fn hindrance(&self, name: &str) -> Result<Option<String>, EngineError>;
     /// The next messages; waits for the first one for a while, and answers none then.
     async fn receive(&self) -> Result<Vec<Message>, EngineError>;
     /// Keeps a message from being handed out to others for another while.

@@ -82,6 +82,11 @@ pub(super) fn step(
     if now.0 - heard > SILENT_MS { Step::Look } else { Step::Nothing }
 }
 
+/// The first stage that is ready and has no task.
+pub(super) fn waits(stages: &[stage::Model]) -> Option<&stage::Model> {
+    stages.iter().find(|row| row.status == Status::Idle.as_str() && row.ready_at.is_some())
+}
+
 /// Why an execution that goes on does not get on, so far as that shows: it should long have asked at its gate (its message is lost, or its
 /// queue is another), or no task has come for a stage.
 pub(super) fn stuck(
@@ -90,8 +95,7 @@ pub(super) fn stuck(
     stages: &[stage::Model],
     now: Timestamp,
 ) -> Option<String> {
-    let waits = |row: &&stage::Model| row.status == Status::Idle.as_str() && row.ready_at.is_some();
-    let next = stages.iter().find(waits)?;
+    let next = waits(stages)?;
     let (kind, waited) = (next.kind.parse::<StageKind>().ok()?, now.0 - next.ready_at?);
     let asks = kind == StageKind::DeployProduction && run.trigger != Trigger::Rollback.as_str();
     if asks && execution.gate_token.is_none() && waited > ASKS_MS {
