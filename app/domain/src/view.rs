@@ -341,7 +341,7 @@ pub struct EnvironmentState {
     pub since: Option<Timestamp>,
     /// By which run.
     pub run: Option<RunId>,
-    /// `healthy`, `unhealthy`, `drifted` (changed by hand), `stopped`, `none` (nothing deployed) or `unknown`.
+    /// `healthy`, `unhealthy`, `drifted` (changed, and not by a deployment from here), `stopped`, `none` (nothing deployed) or `unknown`.
     pub health: String,
     /// Why it is not healthy.
     pub health_reason: Option<String>,

@@ -56,7 +56,7 @@ fn Whole(page: view::ServicePage) -> impl IntoView {
         "healthy" => format!("{name} is well."),
         "unhealthy" => format!("{name} is not well in production."),
         "stopped" => format!("{name} is stopped in production."),
-        "drifted" => format!("{name} was changed by hand in production."),
+        "drifted" => format!("{name} was changed in production, and not from here."),
         "unknown" => format!("How {name} is in production cannot be seen."),
         _ if environments.production.commit.is_none() => format!("{name} is not in production yet."),
         _ => name.clone(),
