@@ -78,6 +78,7 @@ async fn a_service_that_is_not_there_is_made_from_the_form_and_connected() {
         ("form[memory]", "1 GiB"),
         ("form[tasks]", "2"),
         ("form[execution_role]", ROLE),
+        ("form[log_group]", "/ecs/stock"),
         ("purpose", &purpose),
     ];
     let subnet = aws.subnet().await;

@@ -64,7 +64,7 @@ pub struct NewCloudService {
     /// How many tasks it is to have.
     #[serde(default = "one")]
     pub tasks: u32,
-    /// A service of the same cluster of which network, launch type and execution role are taken where they are not said here.
+    /// A service of the same cluster of which network, launch type, execution role and logging are taken where they are not said here.
     #[serde(default)]
     pub like: Option<String>,
     /// Ids of subnets, such as `subnet-0a1b2c3d`. Needed without `like`.
@@ -88,6 +88,10 @@ pub struct NewCloudService {
     /// ARN of the role that the service itself has of AWS; none when absent.
     #[serde(default)]
     pub task_role: Option<String>,
+    /// The log group of CloudWatch that gets what its container prints: it must be there, and the execution role may write to it. When
+    /// absent, what the container prints goes where that of `like` goes, and nowhere without it.
+    #[serde(default)]
+    pub log_group: Option<String>,
 }
 
 fn one() -> u32 {
@@ -230,6 +234,15 @@ impl NewCloudService {
         if arn(&self.task_role, "iam", "role/") {
             say("task_role", ROLE.into());
         }
+        // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+        let group = |c: char| c.is_ascii_alphanumeric() || "_-/.#".contains(c);
+        if self
+            .log_group
+            .as_deref()
+            .is_some_and(|name| !(1..=512).contains(&name.len()) || !name.chars().all(group))
+        {
+            say("log_group", "give the name of a log group, such as `/ecs/orders`, or leave it out".into());
+        }
         found
     }
 }
@@ -284,6 +297,7 @@ mod tests {
             connect_name: Some("Stock".into()),
             execution_role: Some("ecsTaskExecutionRole".into()),
             task_role: Some("arn:aws:iam::1:role/x".into()),
+            log_group: Some("arn:aws:logs:eu-central-1:123456789012:log-group:orders".into()),
             ..wanted()
         };
         assert_eq!(
@@ -300,7 +314,8 @@ mod tests {
                 "target_group",
                 "connect_name",
                 "execution_role",
-                "task_role"
+                "task_role",
+                "log_group"
             ]
         );
         let alone = NewCloudService { subnets: vec![], execution_role: None, ..wanted() };

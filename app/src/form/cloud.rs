@@ -41,6 +41,8 @@ pub struct CloudForm {
     pub execution_role: String,
     /// ARN of the task role.
     pub task_role: String,
+    /// Name of a log group.
+    pub log_group: String,
 }
 
 impl Default for CloudForm {
@@ -61,6 +63,7 @@ impl Default for CloudForm {
             connect_name: String::new(),
             execution_role: String::new(),
             task_role: String::new(),
+            log_group: String::new(),
         }
     }
 }
@@ -145,6 +148,7 @@ impl CloudForm {
             connect_name: filled(self.connect_name),
             execution_role: filled(self.execution_role),
             task_role: filled(self.task_role),
+            log_group: filled(self.log_group),
         };
         // What could not be read stands for something by now, which is not to be found fault with.
         let read = |of: &FieldError| !problems.iter().any(|known| known.field == of.field);
@@ -215,6 +219,7 @@ mod tests {
             subnets: "subnet-0a1b2c3d,\r\nsubnet-0a1b2c3e".into(),
             execution_role: "arn:aws:iam::123456789012:role/start".into(),
             target_group: "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/s/6".into(),
+            log_group: " /ecs/stock ".into(),
             ..CloudForm::default()
         };
         let problems = form.clone().into_wanted().unwrap_err();
@@ -230,6 +235,7 @@ mod tests {
         let wanted = good.into_wanted().unwrap();
         assert_eq!(wanted.subnets, ["subnet-0a1b2c3d", "subnet-0a1b2c3e"]);
         assert_eq!((wanted.memory_mb, wanted.tasks, wanted.like.as_deref()), (1024, 2, Some("orders")));
+        assert_eq!(wanted.log_group.as_deref(), Some("/ecs/stock"));
     }
 
     #[test]

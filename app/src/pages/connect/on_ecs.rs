@@ -123,7 +123,7 @@ fn identity(f: &CloudForm, ask: &Ask, account: &CloudAccount) -> AnyView {
                 <Pick label="Cluster" name=posted("cluster") path="cluster" value=f.cluster.clone() options=clusters hint="" wrong=wrong()/>
                 {name.show()}
                 <Pick label="Like" name=posted("like") path="like" value=f.like.clone() options=like
-                    hint="Its launch type, network and execution role are taken where they are not said" wrong=wrong()/>
+                    hint="Its launch type, network, execution role and logging are taken where they are not said" wrong=wrong()/>
             </div>
         </fieldset>
     }
@@ -179,7 +179,12 @@ fn network(f: &CloudForm, ask: &Ask) -> AnyView {
         .line("Execution role", "execution_role", &f.execution_role)
         .code()
         .empty("arn:aws:iam::123456789012:role/ecsTaskExecutionRole")
-        .hint("Fetches its image and reads its secrets; that of “Like” when empty");
+        .hint("Fetches its image, reads its secrets and writes its log; that of “Like” when empty");
+    let logs = ask
+        .line("Log group", "log_group", &f.log_group)
+        .code()
+        .empty("none")
+        .hint("In CloudWatch, and there already: what its tasks print; as “Like” has it when empty");
     let more = [
         ask.line("Target group", "target_group", &f.target_group)
             .code()
@@ -197,10 +202,10 @@ fn network(f: &CloudForm, ask: &Ask) -> AnyView {
     let public = "Needed in subnets without a NAT gateway, or no image can be fetched";
     view! {
         <fieldset class="card panel">
-            <legend>"Its network and roles"</legend>
+            <legend>"Its network, roles and log"</legend>
             {pairs(reached)}
             <div class="checks">{tick("Its tasks get public addresses", "public_address", &f.public_address, public)}</div>
-            {role.show()}
+            {pairs([role, logs])}
             <details open=said>
                 <summary>"Load balancer, Service Connect, task role"</summary>
                 {pairs(more)}

@@ -6,9 +6,9 @@
 
 use aws_sdk_ecs::types::{
     AssignPublicIp, AwsVpcConfiguration, Compatibility, ContainerDefinition, DeploymentCircuitBreaker,
-    DeploymentConfiguration, LaunchType, LoadBalancer, NetworkConfiguration, NetworkMode, PortMapping,
-    Service, ServiceConnectClientAlias, ServiceConnectConfiguration, ServiceConnectService, TaskDefinition,
-    TaskDefinitionStatus,
+    DeploymentConfiguration, LaunchType, LoadBalancer, LogConfiguration, LogDriver, NetworkConfiguration,
+    NetworkMode, PortMapping, Service, ServiceConnectClientAlias, ServiceConnectConfiguration,
+    ServiceConnectService, TaskDefinition, TaskDefinitionStatus, builders::ContainerDefinitionBuilder,
 };
 use control::ports::{NotMade, PortError};
 use domain::{cloud::NewCloudService, problem::FieldError};
@@ -175,13 +175,15 @@ impl EcsCloud {
             return Ok(newest.task_definition_arn.unwrap_or_default());
         }
         let registered = self.account.ask("ecs:RegisterTaskDefinition", |aws| {
+            let region = aws.ecs.config().region().map(ToString::to_string);
+            let logs = logging(wanted, base, &region.unwrap_or_default());
             let question = aws
                 .ecs
                 .register_task_definition()
                 .family(&wanted.service)
                 .cpu(wanted.cpu.to_string())
                 .memory(wanted.memory_mb.to_string())
-                .container_definitions(container(wanted, mark))
+                .container_definitions(container(wanted, mark).set_log_configuration(logs).build())
                 .set_task_role_arn(wanted.task_role.clone());
             let role = wanted.execution_role.clone();
             let question = match base {
@@ -203,7 +205,7 @@ impl EcsCloud {
 }
 
 /// The one container of a new service, called as it is.
-fn container(wanted: &NewCloudService, mark: &str) -> ContainerDefinition {
+fn container(wanted: &NewCloudService, mark: &str) -> ContainerDefinitionBuilder {
     let container = ContainerDefinition::builder()
         .name(&wanted.service)
         .image(wanted.image.as_deref().unwrap_or(NOTHING))
@@ -216,7 +218,32 @@ fn container(wanted: &NewCloudService, mark: &str) -> ContainerDefinition {
         }
         None => container,
     }
-    .build()
+}
+
+/// Where its container's lines go: into the log group that was said, else where the neighbour's go, each service under its own prefix.
+fn logging(
+    wanted: &NewCloudService,
+    base: Option<&TaskDefinition>,
+    region: &str,
+) -> Option<LogConfiguration> {
+    let prefix = ("awslogs-stream-prefix".to_owned(), wanted.service.clone());
+    if let Some(group) = &wanted.log_group {
+        let options =
+            [("awslogs-group".into(), group.clone()), ("awslogs-region".into(), region.into()), prefix];
+        let logs = LogConfiguration::builder().log_driver(LogDriver::Awslogs);
+        return logs.set_options(Some(options.into())).build().ok();
+    }
+    let theirs = base?.container_definitions().iter().find_map(|container| container.log_configuration())?;
+    match theirs.log_driver {
+        LogDriver::Awslogs => {
+            let mut logs = theirs.clone();
+            logs.options.get_or_insert_default().extend([prefix]);
+            Some(logs)
+        }
+        // Needs a container beside it that routes.
+        LogDriver::Awsfirelens => None,
+        _ => Some(theirs.clone()),
+    }
 }
 
 /// Subnets and security groups: those that were said, else the neighbour's.

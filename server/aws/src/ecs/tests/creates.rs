@@ -29,6 +29,9 @@ async fn account() -> (Script, EcsCloud) {
     let mut world = world();
     let theirs = json!({ "subnets": ["subnet-1"], "securityGroups": ["sg-1"], "assignPublicIp": "DISABLED" });
     world.service["networkConfiguration"] = json!({ "awsvpcConfiguration": theirs });
+    let options = json!({ "awslogs-group": "/ecs/shop", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "orders" });
+    let logs = json!({ "logDriver": "awslogs", "options": options });
+    world.definitions[0]["containerDefinitions"][0]["logConfiguration"] = logs;
     let script = Script::serve(world, |_, _| ()).await;
     let cloud = EcsCloud::new(script.account(|_| "KEY"));
     (script, cloud)
@@ -42,6 +45,7 @@ async fn a_new_service_is_what_was_asked_for_and_runs_nothing_yet() {
         public_address: true,
         target_group: Some(group.into()),
         connect_name: Some("stock".into()),
+        log_group: Some("/ecs/stock".into()),
         ..wanted()
     };
     cloud.create(&wanted).await.unwrap();
@@ -52,6 +56,8 @@ async fn a_new_service_is_what_was_asked_for_and_runs_nothing_yet() {
         let container = &task["containerDefinitions"][0];
         assert_eq!(container["portMappings"], json!([{ "containerPort": 8080, "name": "main" }]));
         assert_eq!(container["dockerLabels"]["seamless.tasks"], "2");
+        let logs = json!({ "awslogs-group": "/ecs/stock", "awslogs-region": "eu-central-1", "awslogs-stream-prefix": "stock" });
+        assert_eq!(container["logConfiguration"], json!({ "logDriver": "awslogs", "options": logs }));
         let created = &world.created;
         assert_eq!(
             (&created["desiredCount"], &created["launchType"]),
@@ -88,7 +94,10 @@ async fn what_is_not_said_is_a_neighbours() {
         assert_eq!(created["networkConfiguration"]["awsvpcConfiguration"]["subnets"], json!(["subnet-1"]));
         assert_eq!(created["desiredCount"], 2, "there is an image to run");
         let theirs = world.definition("orders").unwrap()["executionRoleArn"].clone();
-        assert_eq!(world.last("RegisterTaskDefinition")["executionRoleArn"], theirs);
+        let task = world.last("RegisterTaskDefinition");
+        assert_eq!(task["executionRoleArn"], theirs);
+        let logs = json!({ "awslogs-group": "/ecs/shop", "awslogs-region": "eu-west-1", "awslogs-stream-prefix": "stock" });
+        assert_eq!(task["containerDefinitions"][0]["logConfiguration"]["options"], logs);
     });
 }
 
