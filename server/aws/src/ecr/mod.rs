@@ -1,9 +1,10 @@
 //! Images in ECR: a login for a while, a repository made on first use, what is deployed kept from its lifecycle policy.
 //!
 //! A new repository scans what is pushed, and its tags are immutable: a commit's image is that image for good. What is thrown away
-//! is ECR's to do, by two rules of which the first that fits an image is the only one that may: what was deployed to an environment is tagged
-//! so (`deployed-production-…`) and goes by a count of its own, and everything else by another. So no number of builds throws
-//! away what is live. Refuses to change a repository that it did not make.
+//! is ECR's to do, by the rules in `lifecycle`: what was deployed to an environment is tagged so (`deployed-production-…`) and goes by a
+//! count of its own. Refuses to change a repository that it did not make.
+
+mod lifecycle;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,13 +17,10 @@ use control::ports::{Found, Images, PortError, Tagged};
 use domain::{DeploymentId, EnvironmentName};
 use runner::target::LogSink;
 use secrecy::SecretString;
-use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::account::{Account, AwsError};
 
-/// How many deployed images of each environment are kept, and how many that were never deployed.
-const KEPT: (u32, u32) = (50, 200);
 /// How long a login is handed out: AWS's hold for twelve hours, and a stage may take some.
 const LOGIN: Duration = Duration::from_secs(30 * 60);
 /// How long it is believed what was deployed: pages ask more often than that changes.
@@ -62,24 +60,6 @@ impl Address {
         let (name, digest) = artifact.split_once('@')?;
         Some((Self::parse(name)?, digest))
     }
-}
-
-/// What throws images away. Rules are looked at in their order, and an image is only ever judged by the first whose tags it has.
-fn lifecycle() -> String {
-    let keep = |priority: usize, what: &str, selection: serde_json::Value, count: u32| {
-        let mut selection = selection;
-        selection["countType"] = "imageCountMoreThan".into();
-        selection["countNumber"] = count.into();
-        json!({ "rulePriority": priority, "description": what, "selection": selection, "action": { "type": "expire" } })
-    };
-    let deployed = EnvironmentName::ALL.iter().enumerate().map(|(index, environment)| {
-        let selection =
-            json!({ "tagStatus": "tagged", "tagPrefixList": [format!("{DEPLOYED}{environment}-")] });
-        keep(index + 1, &format!("what was deployed to {environment}"), selection, KEPT.0)
-    });
-    let rest = json!({ "tagStatus": "tagged", "tagPatternList": ["*"] });
-    let rest = keep(EnvironmentName::ALL.len() + 1, "what was built", rest, KEPT.1);
-    json!({ "rules": deployed.chain([rest]).collect::<Vec<_>>() }).to_string()
 }
 
 /// Where and by which deployment an image was deployed that has this tag.
@@ -204,7 +184,7 @@ impl Ecr {
             Err(error) if error.is("RepositoryAlreadyExistsException") => return Ok(()),
             Err(error) => return Err(error),
         }
-        let policy = lifecycle();
+        let policy = lifecycle::policy().to_string();
         let kept = self.account.ask("ecr:PutLifecyclePolicy", |aws| {
             aws.ecr.put_lifecycle_policy().repository_name(&name).lifecycle_policy_text(&policy).send()
         });
@@ -295,7 +275,7 @@ pub(crate) async fn mark(
         }
     };
     if let Err(error) = marked.await {
-        let kept = KEPT.1;
+        let kept = lifecycle::KEPT.1;
         log.system(format!(
             "warning: the image could not be tagged as deployed ({error}); after {kept} newer builds ECR may throw it away"
         ));
@@ -317,28 +297,5 @@ mod tests {
         {
             assert_eq!(Address::parse(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn what_was_deployed_is_judged_by_a_rule_of_its_own() {
-        let policy: serde_json::Value = serde_json::from_str(&lifecycle()).unwrap_or_default();
-        let rules: Vec<String> = policy["rules"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|rule| {
-                let (priority, of) = (&rule["rulePriority"], &rule["selection"]);
-                let tags = of.get("tagPrefixList").or(of.get("tagPatternList"));
-                format!("{priority}: {} of {}", of["countNumber"], tags.unwrap_or(&serde_json::Value::Null))
-            })
-            .collect();
-        assert_eq!(
-            rules,
-            [
-                r#"1: 50 of ["deployed-staging-"]"#,
-                r#"2: 50 of ["deployed-production-"]"#,
-                r#"3: 200 of ["*"]"#
-            ]
-        );
     }
 }
