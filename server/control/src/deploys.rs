@@ -52,7 +52,7 @@ impl Control {
             let place = ecs_of(&settings, environment).ok().flatten();
             let found = match (place, self.elsewhere(row).await?) {
                 (Some(place), _) => match &self.ports.cloud {
-                    Some(cloud) => cloud.deployed(&place, &live.artifact).await,
+                    Some(cloud) => cloud.deployed(&row.name, &place, &live.artifact).await,
                     None => Err(PortError::new("this server knows no AWS account to ask")),
                 },
                 (None, Some(host)) => {

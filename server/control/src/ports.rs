@@ -235,8 +235,13 @@ pub enum NotMade {
 pub trait Cloud: Send + Sync {
     /// What there is, with what it runs now.
     async fn account(&self) -> Result<CloudAccount, PortError>;
-    /// What really runs, held against the artifact that should.
-    async fn deployed(&self, place: &EcsService, artifact: &str) -> Result<Deployed, PortError>;
+    /// What really runs of the service with this name, held against the artifact that should.
+    async fn deployed(
+        &self,
+        service: &str,
+        place: &EcsService,
+        artifact: &str,
+    ) -> Result<Deployed, PortError>;
     /// Makes a service. The very same asked for twice is one.
     async fn create(&self, wanted: &NewCloudService) -> Result<(), NotMade>;
 }

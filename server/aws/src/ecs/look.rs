@@ -38,7 +38,7 @@ type Found = (Duration, Result<Deployed, PortError>);
 pub struct EcsCloud {
     pub(super) account: Arc<Account>,
     /// What was found out a moment ago, good or bad: pages ask more often than things change.
-    known: Mutex<HashMap<(EcsService, String), Found>>,
+    known: Mutex<HashMap<(String, EcsService, String), Found>>,
 }
 
 impl EcsCloud {
@@ -135,7 +135,7 @@ impl EcsCloud {
         }
     }
 
-    async fn really(&self, place: &EcsService, artifact: &str) -> Result<Deployed, AwsError> {
+    async fn really(&self, of: &str, place: &EcsService, artifact: &str) -> Result<Deployed, AwsError> {
         let say = |deployment, health: &str, reason: Option<String>| {
             Ok(Deployed { deployment, health: health.to_owned(), reason })
         };
@@ -151,9 +151,9 @@ impl EcsCloud {
         };
         let definition = self.definition(live.task_definition().unwrap_or_default()).await?;
         let name = watch::revision(live.task_definition());
+        let own = revision::own(&definition, place.container.as_deref(), of, service.load_balancers()).ok();
         let deployment = revision::deployment_of(&definition);
-        let own = revision::own(&definition, place.container.as_deref(), "", service.load_balancers());
-        let image = own.ok().and_then(|container| container.image()).unwrap_or_default();
+        let image = own.and_then(|container| container.image()).unwrap_or_default();
         if image != artifact {
             let what = if image.contains('@') { short_digest(image) } else { image };
             return say(
@@ -191,15 +191,21 @@ impl Cloud for EcsCloud {
         }
     }
 
-    async fn deployed(&self, place: &EcsService, artifact: &str) -> Result<Deployed, PortError> {
-        let (key, now) = ((place.clone(), artifact.to_owned()), self.account.clock().now());
+    async fn deployed(
+        &self,
+        service: &str,
+        place: &EcsService,
+        artifact: &str,
+    ) -> Result<Deployed, PortError> {
+        let key = (service.to_owned(), place.clone(), artifact.to_owned());
+        let now = self.account.clock().now();
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, found)) = known().get(&key)
             && now - *at < FRESH
         {
             return found.clone();
         }
-        let found = self.really(place, artifact).await.map_err(said);
+        let found = self.really(service, place, artifact).await.map_err(said);
         let mut known = known();
         known.retain(|_, (at, _)| now - *at < FRESH);
         known.insert(key, (now, found.clone()));

@@ -37,21 +37,52 @@ async fn what_really_runs_is_held_against_what_should() {
     let cloud = EcsCloud::new(script.account(|_| "KEY"));
     let (image, web) = (work(9).launch.artifact, EcsService { container: Some("web".into()), ..place() });
     script.world(|world| world.service["runningCount"] = json!(2));
-    let found = cloud.deployed(&web, &image).await.unwrap();
+    let found = cloud.deployed("orders", &web, &image).await.unwrap();
     assert_eq!((found.deployment, &*found.health), (Some(work(9).deployment), "healthy"));
     let later = || async { script.clock.sleep(Duration::from_secs(10)).await };
     script.world(|world| world.service["runningCount"] = json!(1));
-    assert_eq!(cloud.deployed(&web, &image).await.unwrap().health, "healthy", "it is believed for a moment");
+    assert_eq!(
+        cloud.deployed("orders", &web, &image).await.unwrap().health,
+        "healthy",
+        "it is believed for a moment"
+    );
     later().await;
-    assert_eq!(cloud.deployed(&web, &image).await.unwrap().reason.as_deref(), Some("1 of 2 tasks run"));
+    assert_eq!(
+        cloud.deployed("orders", &web, &image).await.unwrap().reason.as_deref(),
+        Some("1 of 2 tasks run")
+    );
     later().await;
     script.world(|world| world.service["desiredCount"] = json!(0));
-    assert_eq!(cloud.deployed(&web, &image).await.unwrap().health, "stopped");
+    assert_eq!(cloud.deployed("orders", &web, &image).await.unwrap().health, "stopped");
     later().await;
     script.world(|world| world.deploy(revision(1).as_str().unwrap()));
-    let found = cloud.deployed(&web, &image).await.unwrap();
+    let found = cloud.deployed("orders", &web, &image).await.unwrap();
     assert_eq!((&*found.health, found.deployment), ("drifted", None));
     assert!(found.reason.unwrap().contains("orders:1 is live there, with the image shop/orders:old"));
+}
+
+#[tokio::test]
+async fn it_is_the_container_with_the_services_name_that_is_looked_at() {
+    // Two containers that no balancer tells apart, and a balancer that sends to the one beside the service's.
+    for behind in [None, Some("mesh")] {
+        let mut world = world();
+        world.service["loadBalancers"] = match behind {
+            Some(name) => json!([{ "containerName": name, "containerPort": 80, "targetGroupArn": "arn:tg" }]),
+            None => json!([]),
+        };
+        let script = Script::serve(world, heals).await;
+        let mut work = work(9);
+        work.launch.service = "web".into();
+        assert_eq!(deploys(&script.account(|_| "KEY"), &work).await.0, Ok(()));
+        script.world(|world| world.service["runningCount"] = json!(2));
+        let cloud = EcsCloud::new(script.account(|_| "KEY"));
+        let found = cloud.deployed("web", &place(), &work.launch.artifact).await.unwrap();
+        let healthy = (Some(work.deployment), "healthy", None);
+        assert_eq!((found.deployment, &*found.health, found.reason.as_deref()), healthy, "{behind:?}");
+        // Of another service in the same task it says nothing.
+        let other = cloud.deployed("mesh", &place(), &work.launch.artifact).await.unwrap();
+        assert_eq!((other.deployment, &*other.health), (None, "drifted"));
+    }
 }
 
 #[tokio::test]
