@@ -12,7 +12,7 @@ use aws_sdk_ecs::types::{
     ContainerDefinition, DeploymentControllerType, DeploymentRolloutState, Service, ServiceDeploymentStatus,
     Tag, TaskDefinition,
 };
-use domain::{containers::EcsService, protocol::DeployWork};
+use domain::{DeploymentId, containers::EcsService, protocol::DeployWork};
 use runner::target::{LogSink, TargetError};
 use tokio_util::sync::CancellationToken;
 
@@ -128,7 +128,7 @@ impl Deploying<'_> {
         };
         let live_name = live.task_definition().or(service.task_definition()).unwrap_or_default();
         let (definition, tags) = ecs.definition(live_name).await?;
-        if revision::deployment_of(&definition) == Some(work.deployment) {
+        if self.deployment_of(&service, &definition) == Some(work.deployment) {
             let id = live.id().unwrap_or_default().to_owned();
             ecs.log.system(format!(
                 "{} is this deployment already: following it",
@@ -195,6 +195,11 @@ impl Deploying<'_> {
         revision::own(definition, said, &self.work.launch.service, service.load_balancers()).map_err(refuse)
     }
 
+    /// The deployment that our container of a revision is of.
+    fn deployment_of(&self, service: &Service, definition: &TaskDefinition) -> Option<DeploymentId> {
+        self.container(service, definition).ok().and_then(revision::deployment_of)
+    }
+
     /// How many tasks are to be wanted, where that has to change: a service that was created without an image wants none yet.
     fn tasks(&self, service: &Service, container: &ContainerDefinition) -> Result<Option<i32>, Ended> {
         if service.desired_count() > 0 {
@@ -219,7 +224,7 @@ impl Deploying<'_> {
         let ecs = &self.ecs;
         let family = live.family().unwrap_or_default();
         let (newest, _) = ecs.definition(family).await?;
-        if revision::deployment_of(&newest) != Some(self.work.deployment) {
+        if self.deployment_of(service, &newest) != Some(self.work.deployment) {
             return Ok(None);
         }
         let arn = newest.task_definition_arn().unwrap_or_default().to_owned();
@@ -252,7 +257,7 @@ impl Deploying<'_> {
         tags: &[Tag],
     ) -> Result<(String, TaskDefinition), Ended> {
         let Deploying { ecs, work, .. } = self;
-        let older = self.gone_back_to(live).await?;
+        let older = self.gone_back_to(service, live).await?;
         let (base, tags) = older.as_ref().map_or((live, tags), |(base, tags)| (base, tags));
         let container = self.container(service, base)?.name().unwrap_or_default();
         let name = secrets::name(ecs.place, container);
@@ -275,12 +280,16 @@ impl Deploying<'_> {
     }
 
     /// For a rollback: the revision that ran then, so that its configuration comes back with its image.
-    async fn gone_back_to(&self, live: &TaskDefinition) -> Result<Option<(TaskDefinition, Vec<Tag>)>, Ended> {
+    async fn gone_back_to(
+        &self,
+        service: &Service,
+        live: &TaskDefinition,
+    ) -> Result<Option<(TaskDefinition, Vec<Tag>)>, Ended> {
         let Some(then) = self.work.back_to else { return Ok(None) };
         let mut found = None;
         for arn in self.ecs.revisions(live.family().unwrap_or_default()).await?.iter().take(OLDER) {
             let one = self.ecs.definition(arn).await?;
-            match (revision::deployment_of(&one.0) == Some(then), &found) {
+            match (self.deployment_of(service, &one.0) == Some(then), &found) {
                 // Somebody may have made another one from it, which carries the same id: the oldest is ours.
                 (true, _) => found = Some(one),
                 (false, Some(_)) => break,

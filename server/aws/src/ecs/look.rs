@@ -152,7 +152,7 @@ impl EcsCloud {
         let definition = self.definition(live.task_definition().unwrap_or_default()).await?;
         let name = watch::revision(live.task_definition());
         let own = revision::own(&definition, place.container.as_deref(), of, service.load_balancers()).ok();
-        let deployment = revision::deployment_of(&definition);
+        let deployment = own.and_then(revision::deployment_of);
         let image = own.and_then(|container| container.image()).unwrap_or_default();
         if image != artifact {
             let what = if image.contains('@') { short_digest(image) } else { image };

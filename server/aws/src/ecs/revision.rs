@@ -52,11 +52,9 @@ pub(super) fn own<'a>(
     })
 }
 
-/// The deployment that made a revision.
-pub(super) fn deployment_of(definition: &TaskDefinition) -> Option<DeploymentId> {
-    let containers = definition.container_definitions().iter();
-    let variables = containers.flat_map(|container| container.environment());
-    variables.filter(|v| v.name() == Some(DEPLOYMENT)).find_map(|v| v.value()?.parse().ok())
+/// The deployment that a service's container is of. Another container of the same task may be another service's, by another deployment.
+pub(super) fn deployment_of(own: &ContainerDefinition) -> Option<DeploymentId> {
+    own.environment().iter().filter(|v| v.name() == Some(DEPLOYMENT)).find_map(|v| v.value()?.parse().ok())
 }
 
 /// What the service's container is to have that it may not have now.

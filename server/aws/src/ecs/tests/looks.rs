@@ -86,6 +86,28 @@ async fn it_is_the_container_with_the_services_name_that_is_looked_at() {
 }
 
 #[tokio::test]
+async fn two_services_in_one_task_have_a_deployment_each() {
+    let script = Script::serve(world(), heals).await;
+    let account = script.account(|_| "KEY");
+    let mut both = [work(8), work(9)];
+    for (work, name) in both.iter_mut().zip(["mesh", "web"]) {
+        work.launch.service = name.into();
+        work.launch.artifact = work.launch.artifact.replace("orders@", &format!("{name}@"));
+        script.world(|world| world.updated_at = None);
+        assert_eq!(deploys(&account, work).await.0, Ok(()), "{name}");
+    }
+    script.world(|world| world.service["runningCount"] = json!(2));
+    let cloud = EcsCloud::new(account.clone());
+    for work in &both {
+        let found = cloud.deployed(&work.launch.service, &place(), &work.launch.artifact).await.unwrap();
+        assert_eq!((found.deployment, &*found.health), (Some(work.deployment), "healthy"));
+        // The second try of either finds that it was deployed.
+        assert_eq!(deploys(&account, work).await.0, Ok(()));
+    }
+    assert_eq!(script.world(|world| world.count_of("UpdateService")), 2);
+}
+
+#[tokio::test]
 async fn a_repository_is_made_on_first_use_and_what_is_deployed_is_tagged() {
     let (script, ended, log) = played(world(), heals).await;
     assert_eq!(ended, Ok(()), "{log:#?}");
