@@ -59,6 +59,11 @@ pub(super) fn primary(service: &Service) -> Option<&Deployment> {
     service.deployments().iter().find(|d| d.status() == Some("PRIMARY"))
 }
 
+/// Why ECS ended a deployment, as it says. That it is in progress is no reason for an end.
+fn reason(deployment: &Deployment) -> &str {
+    deployment.rollout_state_reason().filter(|said| !said.contains("in progress")).unwrap_or_default()
+}
+
 impl Watch {
     /// Of the deployment with this id; what `service` already tells is no news.
     pub fn new(ours: &str, service: &Service) -> Self {
@@ -178,7 +183,7 @@ impl Watch {
             return Some(Verdict::Replaced("the service is being deleted".into()));
         }
         let (ours, primary) = (self.own(service), primary(service));
-        let said = ours.and_then(|d| d.rollout_state_reason()).unwrap_or_default();
+        let said = ours.map(reason).unwrap_or_default();
         let failed = ours.and_then(|d| d.rollout_state()) == Some(&DeploymentRolloutState::Failed);
         let followed = primary.filter(|d| d.id() != Some(&self.ours));
         let back =
@@ -196,8 +201,7 @@ impl Watch {
         if let Some(other) = followed {
             let now = revision(other.task_definition());
             if failed || back || self.rolled_back {
-                let said =
-                    if said.is_empty() { other.rollout_state_reason().unwrap_or_default() } else { said };
+                let said = if said.is_empty() { reason(other) } else { said };
                 return Some(Verdict::GivenUp(format!("{}; ECS went back to {now}", self.why(said))));
             }
             return Some(Verdict::Replaced(format!(

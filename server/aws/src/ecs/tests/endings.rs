@@ -102,6 +102,41 @@ async fn a_rollback_between_two_looks_is_seen_as_well() {
     assert!(why.contains("circuit breaker") && why.ends_with("ECS went back to orders:1"), "{why}");
 }
 
+#[tokio::test]
+async fn what_an_alarm_rolled_back_names_the_alarm() {
+    let (script, ended, log) = played(world(), |world, seconds| {
+        match seconds {
+            0..20 => {}
+            // The two sentences are AWS's; that no reason beside them names the alarm is the least it could say.
+            // All tasks run, and ECS watches the alarms for a while before it calls that completed.
+            20..120 => world.running(2),
+            _ if world.primary()["taskDefinition"] == revision(2) => {
+                let id = world.primary()["id"].as_str().unwrap().to_owned();
+                world
+                    .event(&format!("(service orders) (deployment {id}) deployment failed: alarm detected."));
+                world.event("(service orders) rolling back to deployment ecs-svc/100.");
+                world.primary()["rolloutState"] = json!("FAILED");
+                world.deploy(revision(1).as_str().unwrap());
+            }
+            _ => world.complete(),
+        }
+    })
+    .await;
+    assert_eq!(
+        ended.unwrap_err(),
+        "ECS gave the deployment up: (deployment ecs-svc/102) deployment failed: alarm detected; ECS went back to orders:1"
+    );
+    let told: Vec<_> = log.iter().filter(|line| line.contains("alarm") || line.contains("rolling")).collect();
+    assert_eq!(
+        told,
+        [
+            "ECS: (deployment ecs-svc/102) deployment failed: alarm detected.",
+            "ECS: rolling back to deployment ecs-svc/100."
+        ]
+    );
+    assert_eq!(script.world(|w| w.count_of("UpdateService")), 1, "ECS itself went back");
+}
+
 /// As made from the form before there was an image: no tasks yet.
 fn created() -> World {
     let mut world = world();
