@@ -134,6 +134,9 @@ pub struct Registry {
     /// Why there is no login, where there should be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// What is not as it should be there, though images can be pushed: a line for the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// The image in which commands run.

@@ -228,19 +228,20 @@ impl Control {
     /// Where images of a service are kept, as runners are told. Where logins hold for a while, this is a new one.
     pub(crate) async fn registry(&self, service: &str, push: bool) -> Option<Registry> {
         let registry = self.setup.registry.as_ref()?;
-        let (login, refused) = match (&registry.login, &self.ports.images) {
-            (Some(login), _) => (Some(login.clone()), None),
+        let (login, warning, refused) = match (&registry.login, &self.ports.images) {
+            (Some(login), _) => (Some(login.clone()), None, None),
             (None, Some(images)) => match images.login(service, push).await {
-                Ok(login) => (Some(login), None),
-                Err(error) => (None, Some(error.to_string())),
+                Ok(login) => (Some((login.username, login.password)), login.warning, None),
+                Err(error) => (None, None, Some(error.to_string())),
             },
-            (None, None) => (None, None),
+            (None, None) => (None, None, None),
         };
         Some(Registry {
             address: registry.address.clone(),
             username: login.as_ref().map(|(name, _)| name.clone()),
             password: login.as_ref().map(|(_, password)| password.expose_secret().to_owned()),
             refused,
+            warning,
         })
     }
 

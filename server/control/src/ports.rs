@@ -209,12 +209,23 @@ pub struct Tagged {
     pub size: u64,
 }
 
+/// A login at a registry, for a while.
+#[derive(Debug, Clone)]
+pub struct RegistryLogin {
+    /// Who.
+    pub username: String,
+    /// With what.
+    pub password: SecretString,
+    /// What is not as it should be there, though one can log in: a line for the stage's log.
+    pub warning: Option<String>,
+}
+
 /// A registry whose logins hold for a while, and whose repositories have to be made.
 #[async_trait]
 pub trait Images: Send + Sync {
     /// Who logs in, and with what, for the images of a service. Where they are to be pushed, their repository is made unless it is
     /// there.
-    async fn login(&self, service: &str, push: bool) -> Result<(String, SecretString), PortError>;
+    async fn login(&self, service: &str, push: bool) -> Result<RegistryLogin, PortError>;
     /// Whether these images are there, in their order.
     async fn found(&self, wanted: &[String]) -> Vec<Found>;
     /// Images of a service that were deployed and are still there.

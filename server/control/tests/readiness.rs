@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use control::{
     Actor, Control, Error, ImageRegistry, Ports, Setup,
-    ports::{Found, Images, Keep, PortError, Tagged},
+    ports::{Found, Images, Keep, PortError, RegistryLogin, Tagged},
     seal::Sealer,
     store::{Store, services},
 };
@@ -237,7 +237,7 @@ struct Registry(Vec<Tagged>);
 
 #[async_trait]
 impl Images for Registry {
-    async fn login(&self, _: &str, _: bool) -> Result<(String, SecretString), PortError> {
+    async fn login(&self, _: &str, _: bool) -> Result<RegistryLogin, PortError> {
         Err(PortError::new("nobody logs in here"))
     }
     async fn found(&self, wanted: &[String]) -> Vec<Found> {

@@ -107,7 +107,7 @@ fn machine() -> Vec<Value> {
 }
 
 /// What a login for images may do, which the server makes for each job that needs one.
-const IMAGES: [&str; 12] = [
+const IMAGES: [&str; 14] = [
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
     "ecr:CompleteLayerUpload",
@@ -115,7 +115,9 @@ const IMAGES: [&str; 12] = [
     "ecr:DescribeImages",
     "ecr:DescribeRepositories",
     "ecr:GetDownloadUrlForLayer",
+    "ecr:GetLifecyclePolicy",
     "ecr:InitiateLayerUpload",
+    "ecr:ListTagsForResource",
     "ecr:PutImage",
     "ecr:PutLifecyclePolicy",
     "ecr:TagResource",

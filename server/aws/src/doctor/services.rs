@@ -33,6 +33,7 @@ pub(super) async fn images(address: &Address, config: &SdkConfig) -> Vec<Checked
     let repository = ecr.describe_repositories().registry_id(&address.account);
     let repository = repository.repository_names(&name).send().await;
     let images = ecr.describe_images().registry_id(&address.account).repository_name(&name).send().await;
+    let rules = ecr.get_lifecycle_policy().registry_id(&address.account).repository_name(&name).send().await;
     let image = ImageIdentifier::builder().image_tag("nobody").build();
     let fetch = ecr.batch_get_image().registry_id(&address.account).repository_name(&name);
     let fetch = fetch.image_ids(image).send().await;
@@ -40,6 +41,7 @@ pub(super) async fn images(address: &Address, config: &SdkConfig) -> Vec<Checked
         allowed("ecr:GetAuthorizationToken", login),
         allowed("ecr:DescribeRepositories", repository),
         allowed("ecr:DescribeImages", images),
+        allowed("ecr:GetLifecyclePolicy", rules),
         allowed("ecr:BatchGetImage", fetch),
     ]
 }

@@ -4,17 +4,56 @@
 //! came through staging and has the tags of both, so production's rule is the first: no number of deployments to staging, or of
 //! builds, may throw away what is live for users. Refuses to judge by age: what is seldom deployed is old and live.
 
+use aws_sdk_ecr::types::Tag;
 use domain::EnvironmentName;
 use serde_json::{Value, json};
 
 use super::DEPLOYED;
+use crate::account::{Account, AwsError};
+
+/// The tag of a repository that was made here.
+pub(super) const MADE_BY: (&str, &str) = ("made-by", "seamless");
 
 /// How many deployed images of each environment are kept, and how many that were never deployed.
 pub(super) const KEPT: (u32, u32) = (50, 200);
 
+/// Gives a repository its rules.
+pub(super) async fn put(account: &Account, name: &str) -> Result<(), AwsError> {
+    let policy = policy().to_string();
+    let put = account.ask("ecr:PutLifecyclePolicy", |aws| {
+        aws.ecr.put_lifecycle_policy().repository_name(name).lifecycle_policy_text(&policy).send()
+    });
+    put.await.map(drop)
+}
+
+/// Sees to it that a repository which was made here has its rules. One that was not, and rules that people made, stay as they are.
+pub(super) async fn mend(account: &Account, name: &str, arn: &str) -> Result<(), AwsError> {
+    let tags = account
+        .ask("ecr:ListTagsForResource", |aws| aws.ecr.list_tags_for_resource().resource_arn(arn).send());
+    let ours = |tag: &Tag| (tag.key(), tag.value()) == MADE_BY;
+    if !tags.await?.tags().iter().any(ours) {
+        return Ok(());
+    }
+    let there = account
+        .ask("ecr:GetLifecyclePolicy", |aws| aws.ecr.get_lifecycle_policy().repository_name(name).send());
+    match there.await {
+        Err(error) if error.is("LifecyclePolicyNotFoundException") => put(account, name).await,
+        Err(error) => Err(error),
+        Ok(there) => match there.lifecycle_policy_text().map(serde_json::from_str::<Value>) {
+            Some(Ok(there)) if there == policy_before() => put(account, name).await,
+            _ => Ok(()),
+        },
+    }
+}
+
 /// The rules, production's first.
-pub(super) fn policy() -> Value {
+fn policy() -> Value {
     rules(EnvironmentName::ALL.into_iter().rev())
+}
+
+/// What repositories were given at first: with staging's rule before production's, it threw away what was live.
+pub(crate) fn policy_before() -> Value {
+    rules(EnvironmentName::ALL.into_iter())
 }
 
 /// One rule for each environment, in this order, then one for the rest.
@@ -84,10 +123,7 @@ mod tests {
         assert!(live(&"sb".repeat(500)));
         assert!(live(&"b".repeat(500)));
         // A rule that protected by staging's tag first threw it away.
-        assert_eq!(
-            kept(&rules(EnvironmentName::ALL.into_iter()), &format!("{}P", "s".repeat(60))),
-            "s".repeat(50)
-        );
+        assert_eq!(kept(&policy_before(), &format!("{}P", "s".repeat(60))), "s".repeat(50));
     }
 
     #[test]

@@ -2,18 +2,24 @@
 //!
 //! A new repository scans what is pushed, and its tags are immutable: a commit's image is that image for good. What is thrown away
 //! is ECR's to do, by the rules in `lifecycle`: what was deployed to an environment is tagged so (`deployed-production-…`) and goes by a
-//! count of its own. Refuses to change a repository that it did not make.
+//! count of its own. Refuses to change a repository that it did not make, and rules that people made.
 
 mod lifecycle;
+#[cfg(test)]
+pub(crate) use lifecycle::policy_before;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_ecr::types::{
     DescribeImagesFilter, ImageIdentifier, ImageScanningConfiguration, ImageTagMutability, Tag, TagStatus,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use control::ports::{Found, Images, PortError, Tagged};
+use control::ports::{Found, Images, PortError, RegistryLogin, Tagged};
 use domain::{DeploymentId, EnvironmentName};
 use runner::target::LogSink;
 use secrecy::SecretString;
@@ -83,6 +89,8 @@ pub struct Ecr {
     account: Arc<Account>,
     address: Address,
     login: Mutex<Option<(Duration, String, SecretString)>>,
+    /// Repositories whose rules were seen to.
+    ruled: Mutex<HashSet<String>>,
     /// What was deployed of a service, found out a moment ago, good or bad.
     deployed: Mutex<HashMap<String, Deployed>>,
 }
@@ -90,7 +98,13 @@ pub struct Ecr {
 impl Ecr {
     /// At an address.
     pub fn new(account: Arc<Account>, address: Address) -> Self {
-        Self { account, address, login: Mutex::default(), deployed: Mutex::default() }
+        Self {
+            account,
+            address,
+            login: Mutex::default(),
+            ruled: Mutex::default(),
+            deployed: Mutex::default(),
+        }
     }
 
     async fn token(&self) -> Result<(String, SecretString), AwsError> {
@@ -157,38 +171,53 @@ impl Ecr {
         }
     }
 
-    /// Makes the repository unless it is there.
-    async fn ensure(&self, service: &str) -> Result<(), AwsError> {
+    /// Makes the repository unless it is there, and sees to its rules once. Where ECR did not take those, this is what follows.
+    async fn ensure(&self, service: &str) -> Result<Option<String>, AwsError> {
         let name = self.repository(service);
         let there = self.account.ask("ecr:DescribeRepositories", |aws| {
             aws.ecr.describe_repositories().repository_names(&name).send()
         });
-        match there.await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is("RepositoryNotFoundException") => {}
+        let ruled = match there.await {
+            Ok(_) if self.ruled.lock().await.contains(&name) => return Ok(None),
+            Ok(there) => {
+                let arn = there.repositories().first().and_then(|one| one.repository_arn());
+                lifecycle::mend(&self.account, &name, arn.unwrap_or_default()).await
+            }
+            Err(error) if error.is("RepositoryNotFoundException") => match self.make(&name).await? {
+                true => lifecycle::put(&self.account, &name).await,
+                false => return Ok(None),
+            },
             Err(error) => return Err(error),
+        };
+        match ruled {
+            Ok(()) => {
+                self.ruled.lock().await.insert(name);
+                Ok(None)
+            }
+            Err(error) => Ok(Some(format!(
+                "ECR's rules for the repository {name} could not be seen to ({error}); until a build can do it, ECR may keep everything, or by rules of an earlier version throw away what is live"
+            ))),
         }
-        let made_by = Tag::builder().key("made-by").value("seamless").build();
+    }
+
+    /// Whether the repository was made: somebody may have been quicker, and gives it what it needs.
+    async fn make(&self, name: &str) -> Result<bool, AwsError> {
+        let (key, value) = lifecycle::MADE_BY;
+        let made_by = Tag::builder().key(key).value(value).build();
         let made_by = made_by.map_err(|e| AwsError::new(e.to_string()))?;
         let scans = ImageScanningConfiguration::builder().scan_on_push(true).build();
         let made = self.account.ask("ecr:CreateRepository", |aws| {
-            let question = aws.ecr.create_repository().repository_name(&name).tags(made_by.clone());
+            let question = aws.ecr.create_repository().repository_name(name).tags(made_by.clone());
             question
                 .image_tag_mutability(ImageTagMutability::Immutable)
                 .image_scanning_configuration(scans.clone())
                 .send()
         });
         match made.await {
-            Ok(_) => {}
-            // Somebody was quicker, and gave it what it needs.
-            Err(error) if error.is("RepositoryAlreadyExistsException") => return Ok(()),
-            Err(error) => return Err(error),
+            Ok(_) => Ok(true),
+            Err(error) if error.is("RepositoryAlreadyExistsException") => Ok(false),
+            Err(error) => Err(error),
         }
-        let policy = lifecycle::policy().to_string();
-        let kept = self.account.ask("ecr:PutLifecyclePolicy", |aws| {
-            aws.ecr.put_lifecycle_policy().repository_name(&name).lifecycle_policy_text(&policy).send()
-        });
-        kept.await.map(drop)
     }
 
     async fn find(&self, artifact: &str) -> Found {
@@ -213,11 +242,13 @@ impl Ecr {
 
 #[async_trait]
 impl Images for Ecr {
-    async fn login(&self, service: &str, push: bool) -> Result<(String, SecretString), PortError> {
-        if push {
-            self.ensure(service).await.map_err(PortError::new)?;
-        }
-        self.token().await.map_err(PortError::new)
+    async fn login(&self, service: &str, push: bool) -> Result<RegistryLogin, PortError> {
+        let warning = match push {
+            true => self.ensure(service).await.map_err(PortError::new)?,
+            false => None,
+        };
+        let (username, password) = self.token().await.map_err(PortError::new)?;
+        Ok(RegistryLogin { username, password, warning })
     }
 
     async fn found(&self, wanted: &[String]) -> Vec<Found> {

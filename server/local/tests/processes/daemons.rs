@@ -91,6 +91,7 @@ async fn far() {
             username: Some("ci".into()),
             password: Some("right-password".into()),
             refused: None,
+            warning: None,
         });
         work
     };

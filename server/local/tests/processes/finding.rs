@@ -47,6 +47,7 @@ async fn found() {
         username: Some("ci".into()),
         password: Some(password.into()),
         refused: None,
+        warning: None,
     };
     let right = login("right-password");
     let bench = Bench::new();

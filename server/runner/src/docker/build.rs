@@ -51,6 +51,9 @@ pub(crate) async fn image(stage: &Context, work: &ImageWork, outputs: &mut Outpu
     if let Some(why) = work.registry.as_ref().and_then(|registry| registry.refused.as_ref()) {
         return Err(Failure::new(format!("images cannot be pushed: {why}")));
     }
+    if let Some(warning) = work.registry.as_ref().and_then(|registry| registry.warning.as_ref()) {
+        stage.log.system(format!("warning: {warning}"));
+    }
     let docker = Docker::here();
     let own = stage.data.stage(stage.job.stage, stage.job.attempt);
     let with = docker

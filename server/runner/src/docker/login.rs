@@ -100,6 +100,7 @@ mod tests {
             username: Some("ci".into()),
             password: Some("hunter22".into()),
             refused: None,
+            warning: None,
         };
         let with = Docker::here().logged_in(Some(&registry)).unwrap();
         let command = with.docker.command(["pull"]);

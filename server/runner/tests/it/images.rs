@@ -290,6 +290,7 @@ async fn a_pushed_image_is_known_by_the_registrys_digest() {
             username: Some("ci".into()),
             password: Some(password.into()),
             refused: None,
+            warning: Some("there is something about its rules".into()),
         });
         work
     };
@@ -301,6 +302,11 @@ async fn a_pushed_image_is_known_by_the_registrys_digest() {
     let artifact = case.made(case.job(with("right-password", &address), "a", &tree)).await;
     assert!(artifact.starts_with(&format!("{address}/{}@sha256:", case.service)), "{artifact}");
     assert!(!case.server.log().contains("right-password"));
+    assert!(
+        case.server.log().contains("warning: there is something about its rules"),
+        "{}",
+        case.server.log()
+    );
     let again = case.made(case.job(with("right-password", &address), "b", &tree)).await;
     assert_eq!(artifact, again);
     let mut own = Vec::new();

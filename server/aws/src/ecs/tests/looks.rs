@@ -1,16 +1,11 @@
-//! What pages are told, and ECR.
+//! What pages are told.
 
-use control::ports::{Cloud, Found, Images};
-use domain::{EnvironmentName, cloud::CloudContainer};
-use secrecy::ExposeSecret;
+use control::ports::Cloud;
+use domain::cloud::CloudContainer;
 use serde_json::json;
 
 use super::*;
-use crate::{
-    clock::Clock,
-    ecr::{Address, Ecr},
-    ecs::EcsCloud,
-};
+use crate::{clock::Clock, ecs::EcsCloud};
 
 #[tokio::test]
 async fn services_are_listed_with_what_they_run() {
@@ -105,56 +100,4 @@ async fn two_services_in_one_task_have_a_deployment_each() {
         assert_eq!(deploys(&account, work).await.0, Ok(()));
     }
     assert_eq!(script.world(|world| world.count_of("UpdateService")), 2);
-}
-
-#[tokio::test]
-async fn a_repository_is_made_on_first_use_and_what_is_deployed_is_tagged() {
-    let (script, ended, log) = played(world(), heals).await;
-    assert_eq!(ended, Ok(()), "{log:#?}");
-    script.world(|world| {
-        let tag = world.last("PutImage")["imageTag"].as_str().unwrap().to_owned();
-        assert_eq!(tag, format!("deployed-production-{}", work(9).deployment));
-    });
-    let address = Address::parse("123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop").unwrap();
-    let ecr = Ecr::new(script.account(|_| "KEY"), address);
-    for _ in 0..2 {
-        let (name, password) = ecr.login("stock", true).await.unwrap();
-        assert_eq!((&*name, password.expose_secret()), ("AWS", "hunter2"));
-    }
-    script.world(|world| {
-        let made = world.last("CreateRepository");
-        assert_eq!(
-            (&made["repositoryName"], &made["imageTagMutability"]),
-            (&json!("shop/stock"), &json!("IMMUTABLE"))
-        );
-        assert_eq!(made["imageScanningConfiguration"], json!({ "scanOnPush": true }));
-        for (action, times) in
-            [("CreateRepository", 1), ("PutLifecyclePolicy", 1), ("GetAuthorizationToken", 1)]
-        {
-            assert_eq!(world.count_of(action), times, "{action}");
-        }
-    });
-    // What was deployed is told by its tags, each with its commit where another tag names one.
-    let (commit, old) = ("4f1c2d3e".repeat(5), work(3).deployment);
-    script.world(|world| {
-        world.images = vec![
-            json!({ "imageDigest": "sha256:1", "imageSizeInBytes": 7, "imageTags": [format!("{commit}-12-1"), format!("deployed-staging-{old}")] }),
-            json!({ "imageDigest": "sha256:2", "imageTags": ["latest", format!("deployed-production-{old}"), "deployed-nowhere-x"] }),
-        ];
-    });
-    let found = ecr.deployed("stock").await.unwrap();
-    let told: Vec<_> =
-        found.iter().map(|t| (&*t.digest, t.environment, t.deployment, t.commit.clone())).collect();
-    assert_eq!(
-        told,
-        [
-            ("sha256:1", EnvironmentName::Staging, old, Some(commit)),
-            ("sha256:2", EnvironmentName::Production, old, None)
-        ]
-    );
-    let asked = script.world(|world| world.last("DescribeImages").clone());
-    assert_eq!(asked["repositoryName"], "shop/stock");
-    let there = work(9).launch.artifact;
-    let gone = there.replace("9f86", "0000");
-    assert!(matches!(&ecr.found(&[there, gone]).await[..], [Found::There, Found::Gone(_)]));
 }

@@ -5,6 +5,7 @@
 mod creates;
 mod endings;
 mod looks;
+mod repositories;
 mod requests;
 mod script;
 mod trouble;

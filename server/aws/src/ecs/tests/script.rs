@@ -61,7 +61,8 @@ pub struct World {
     pub machines: Vec<Value>,
     pub history: Vec<Value>,
     pub kept: Vec<(String, Value)>,
-    pub repositories: Vec<String>,
+    /// Repositories of ECR: name, tags, lifecycle policy.
+    pub repositories: Vec<(String, Value, Option<String>)>,
     pub images: Vec<Value>,
     pub created: Value,
     /// Everything that was asked, in order.
@@ -258,19 +259,35 @@ impl World {
                 json!({ "images": [{ "imageManifest": "{}", "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json" }] })
             }
             "PutImage" => json!({ "image": {} }),
-            "DescribeRepositories"
-                if self.repositories.contains(&asked["repositoryNames"][0].to_string()) =>
-            {
-                json!({ "repositories": [] })
-            }
-            "DescribeRepositories" => {
-                return Err((400, "RepositoryNotFoundException", "it does not exist".into()));
-            }
             "CreateRepository" => {
-                self.repositories.push(asked["repositoryName"].to_string());
+                let name = asked["repositoryName"].as_str().unwrap().to_owned();
+                self.repositories.push((name, asked["tags"].clone(), None));
                 json!({ "repository": {} })
             }
-            "PutLifecyclePolicy" => json!({}),
+            "DescribeRepositories" | "ListTagsForResource" | "GetLifecyclePolicy" | "PutLifecyclePolicy" => {
+                let name = [&asked["repositoryNames"][0], &asked["resourceArn"], &asked["repositoryName"]];
+                let name = name.iter().find_map(|name| name.as_str()).unwrap();
+                let name = name.rsplit_once(":repository/").map_or(name, |(_, name)| name);
+                let there = self.repositories.iter_mut().find(|(known, ..)| known == name);
+                let Some((_, tags, policy)) = there else {
+                    return Err((400, "RepositoryNotFoundException", "it does not exist".into()));
+                };
+                match (action, policy) {
+                    ("DescribeRepositories", _) => {
+                        let arn = format!("arn:aws:ecr:eu-central-1:123456789012:repository/{name}");
+                        json!({ "repositories": [{ "repositoryArn": arn }] })
+                    }
+                    ("ListTagsForResource", _) => json!({ "tags": tags }),
+                    ("PutLifecyclePolicy", policy) => {
+                        *policy = asked["lifecyclePolicyText"].as_str().map(Into::into);
+                        json!({})
+                    }
+                    (_, Some(policy)) => json!({ "lifecyclePolicyText": policy }),
+                    (_, None) => {
+                        return Err((400, "LifecyclePolicyNotFoundException", "there is none".into()));
+                    }
+                }
+            }
             "GetAuthorizationToken" => {
                 json!({ "authorizationData": [{ "authorizationToken": "QVdTOmh1bnRlcjI=", "expiresAt": 1.0 }] })
             }
