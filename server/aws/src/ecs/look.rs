@@ -16,6 +16,8 @@ use domain::{
     cloud::{CloudAccount, CloudContainer, CloudService, NewCloudService},
     containers::{EcsService, short_digest},
 };
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     revision,
@@ -25,8 +27,12 @@ use crate::account::{Account, AwsError};
 
 /// For more services than this, it is not asked what they run.
 const MOST: usize = 40;
+/// How many questions of a list are asked at once.
+const AT_ONCE: usize = 8;
 /// How long a form waits for the list.
 const LIST: Duration = Duration::from_secs(10);
+/// After which the list goes without what services run.
+const RUNS: Duration = Duration::from_secs(7);
 /// How long it is believed what runs somewhere.
 const FRESH: Duration = Duration::from_secs(10);
 
@@ -52,13 +58,18 @@ impl EcsCloud {
         cluster: &str,
         services: &[String],
     ) -> Result<Vec<Service>, AwsError> {
-        let mut found = Vec::new();
-        for some in services.chunks(10) {
-            let asked = self.account.ask("ecs:DescribeServices", |aws| {
-                aws.ecs.describe_services().cluster(cluster).set_services(Some(some.to_vec())).send()
-            });
-            found.extend(asked.await?.services.unwrap_or_default());
-        }
+        // Futures, not a closure: one over borrowed names cannot be sent between threads in a stream.
+        let asked: Vec<_> = services
+            .chunks(10)
+            .map(|some| {
+                self.account.ask("ecs:DescribeServices", |aws| {
+                    aws.ecs.describe_services().cluster(cluster).set_services(Some(some.to_vec())).send()
+                })
+            })
+            .collect();
+        let pages: Vec<_> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+        let mut found: Vec<_> =
+            pages.into_iter().flat_map(|page| page.services.unwrap_or_default()).collect();
         found.retain(|service| service.status() == Some("ACTIVE"));
         Ok(found)
     }
@@ -76,30 +87,51 @@ impl EcsCloud {
     }
 
     async fn all(&self) -> Result<CloudAccount, AwsError> {
-        let mut account = CloudAccount::default();
-        for cluster in self.clusters().await? {
-            let name = cluster.rsplit('/').next().unwrap_or_default().to_owned();
-            account.clusters.push(name.clone());
+        let until = Instant::now() + RUNS;
+        let clusters = self.clusters().await?;
+        let name = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let found = stream::iter(clusters.clone()).map(async |cluster: String| {
             let arns = self.services_of(&cluster).await?;
-            for service in self.describe(&cluster, &arns).await? {
-                let containers = match service.task_definition().filter(|_| account.services.len() < MOST) {
-                    Some(name) => self.definition(name).await?.container_definitions.unwrap_or_default(),
+            let services = self.describe(&cluster, &arns).await?;
+            let cluster = name(&cluster);
+            Ok::<_, AwsError>(services.into_iter().map(move |service| (cluster.clone(), service)))
+        });
+        let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
+        let found = stream::iter(found.into_iter().flatten().enumerate());
+        let services = found.map(async |(index, (cluster, service))| {
+            let asked = service.task_definition().filter(|_| index < MOST);
+            CloudService {
+                cluster,
+                service: service.service_name().unwrap_or_default().into(),
+                containers: match asked {
+                    Some(definition) => self.containers(definition, until).await,
                     None => Vec::new(),
-                };
-                let count = |count: i32| u32::try_from(count).unwrap_or(0);
-                let runs = |c: ContainerDefinition| Some(CloudContainer { name: c.name?, image: c.image? });
-                account.services.push(CloudService {
-                    cluster: name.clone(),
-                    service: service.service_name().unwrap_or_default().into(),
-                    containers: containers.into_iter().filter_map(runs).collect(),
-                    running: count(service.running_count()),
-                    desired: count(service.desired_count()),
-                });
+                },
+                running: u32::try_from(service.running_count()).unwrap_or(0),
+                desired: u32::try_from(service.desired_count()).unwrap_or(0),
             }
-        }
+        });
+        let mut account = CloudAccount {
+            clusters: clusters.iter().map(|arn| name(arn)).collect(),
+            services: services.buffered(AT_ONCE).collect().await,
+        };
         account.clusters.sort();
         account.services.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));
         Ok(account)
+    }
+
+    /// What a task definition runs; nothing where that is not to be had in time: a service can be picked without.
+    async fn containers(&self, definition: &str, until: Instant) -> Vec<CloudContainer> {
+        let found = match timeout_at(until, self.definition(definition)).await {
+            Ok(Ok(found)) => found.container_definitions.unwrap_or_default(),
+            Ok(Err(error)) => {
+                tracing::warn!(definition, %error, "what a service runs cannot be listed");
+                Vec::new()
+            }
+            Err(_) => Vec::new(),
+        };
+        let runs = |c: ContainerDefinition| Some(CloudContainer { name: c.name?, image: c.image? });
+        found.into_iter().filter_map(runs).collect()
     }
 
     /// ARNs of all clusters, which come in pages.

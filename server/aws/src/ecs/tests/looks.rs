@@ -17,6 +17,13 @@ async fn services_are_listed_with_what_they_run() {
     let one = &found.services[0];
     assert_eq!((&*one.cluster, &*one.service, one.running, one.desired), ("main", "orders", 0, 2));
     assert_eq!(one.containers, containers);
+    // What it runs is said beside it; that it is there does not hang on that.
+    script.refuse(|action, _, _| {
+        let code = "AccessDeniedException";
+        (action == "DescribeTaskDefinition").then(|| (400, code, "User: x is not authorized".to_owned()))
+    });
+    let found = EcsCloud::new(script.account(|_| "KEY")).account().await.unwrap();
+    assert_eq!((&*found.services[0].service, &found.services[0].containers[..]), ("orders", &[][..]));
     script.refuse(|_, _, _| Some((400, "AccessDeniedException", "User: x is not authorized".into())));
     let refused = EcsCloud::new(script.account(|_| "KEY")).account().await.unwrap_err();
     assert!(
