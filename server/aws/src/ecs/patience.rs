@@ -16,6 +16,9 @@ const DRAIN: u64 = 300;
 const STOP: u64 = 30;
 /// What a load balancer takes to call a target healthy: five checks, every thirty seconds.
 const BALANCED: u64 = 150;
+/// How long ECS may go on watching alarms when all tasks run: it computes that from the alarms and does not say it.
+/// <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html>
+const WATCHED: u64 = 45 * 60;
 /// For everything between the steps.
 const MARGIN: u64 = 120;
 /// What nobody waits for longer than.
@@ -50,13 +53,18 @@ impl Patience {
         let stop = containers.iter().map(|c| seconds(c.stop_timeout(), 30)).max().unwrap_or(STOP);
         let drain = if balanced { DRAIN } else { 0 } + stop;
         let bake = rules.and_then(|r| r.bake_time_in_minutes()).map_or(0, |m| seconds(Some(m), 0) * 60);
+        let alarms = rules.and_then(|r| r.alarms()).is_some_and(|alarms| alarms.enable());
+        let watched = if alarms { WATCHED } else { 0 };
         // The breaker lets half as many fail as there are wanted, three at least; where it would judge, it is waited for.
         let breaker = wanted.div_ceil(2).clamp(3, 200).div_ceil(at_once.max(1)) * (START + health);
-        let all = (rounds * (START + health + drain)).max(breaker) + bake + MARGIN;
+        let all = (rounds * (START + health + drain)).max(breaker) + bake + watched + MARGIN;
         let limit = Duration::from_secs(all.min(LONGEST));
-        let why = format!(
+        let mut why = format!(
             "{rounds} rounds of at most {at_once} tasks, each {START} s to start, {health} s to become healthy, {drain} s to end the old ones"
         );
+        if alarms {
+            why += &format!(", {watched} s in which ECS watches the alarms");
+        }
         Self { limit, why: why.replacen("1 rounds", "1 round", usize::from(rounds == 1)) }
     }
 }

@@ -137,6 +137,22 @@ async fn what_an_alarm_rolled_back_names_the_alarm() {
     assert_eq!(script.world(|w| w.count_of("UpdateService")), 1, "ECS itself went back");
 }
 
+#[tokio::test]
+async fn while_ecs_watches_alarms_it_is_waited_for() {
+    let mut watched = world();
+    let alarms = json!({ "alarmNames": ["orders-5xx"], "enable": true, "rollback": true });
+    watched.service["deploymentConfiguration"]["alarms"] = alarms.clone();
+    let (script, ended, log) = played(watched, |world, seconds| match seconds {
+        0..1800 => world.running(2),
+        _ => world.complete(),
+    })
+    .await;
+    assert_eq!(ended, Ok(()), "{log:#?}");
+    assert!(log.iter().any(|line| line.ends_with(", 2700 s in which ECS watches the alarms")), "{log:#?}");
+    script
+        .world(|world| assert_eq!(world.last("UpdateService")["deploymentConfiguration"]["alarms"], alarms));
+}
+
 /// As made from the form before there was an image: no tasks yet.
 fn created() -> World {
     let mut world = world();
