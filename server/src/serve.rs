@@ -88,10 +88,7 @@ async fn ports(config: &Config) -> anyhow::Result<Ports> {
     let forge = Arc::new(github::GitHub::new(config.github.place.clone(), config.github.credentials.clone()));
     let hot = config.redis.as_ref().map(Redis::connect).transpose();
     let hot = hot.context("REDIS_URL cannot be used; give it such as redis://user:password@host:6379/0")?;
-    let executions = match &config.engine {
-        Some(settings) => Some(Arc::new(aws::StepFunctions::connect(settings.clone()).await) as _),
-        None => None,
-    };
+    let executions = config.engine.clone().map(|settings| Arc::new(aws::StepFunctions::new(settings)) as _);
     let ecr = config.ecr();
     let region = ecr.as_ref().map(|ecr| ecr.region.as_str());
     let region = region.or(config.engine.as_ref().and_then(|engine| engine.region())).map(str::to_owned);

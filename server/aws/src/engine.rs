@@ -7,16 +7,20 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
-use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::ExecutionStatus,
+};
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use control::engine::executions::{EngineError, Executions, Message, Size, Standing};
 use domain::{RunId, StageKind};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::{
     history, letter,
-    trouble::{engine_error, retries},
+    trouble::{Kind, engine_error, kind_of, retries},
 };
 
 /// How long one look into the queue waits for a message, in seconds: the longest that SQS allows.
@@ -106,34 +110,63 @@ impl EngineSettings {
 }
 
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct StepFunctions {
     settings: EngineSettings,
+    clients: Mutex<Option<Clients>>,
+}
+
+#[derive(Debug, Clone)]
+struct Clients {
     states: aws_sdk_sfn::Client,
     queue: aws_sdk_sqs::Client,
 }
 
 impl StepFunctions {
-    /// Talks to the machine and the queue of these settings, with the credentials and endpoints that the AWS SDK finds; those are asked for
-    /// when they are needed, and again before they expire.
-    pub async fn connect(settings: EngineSettings) -> Self {
+    /// Talks to the machine and the queue of these settings, with the credentials and endpoints that the AWS SDK finds. Nothing is asked
+    /// before it is used.
+    pub fn new(settings: EngineSettings) -> Self {
+        Self { settings, clients: Mutex::default() }
+    }
+
+    async fn clients(&self) -> Clients {
+        let mut kept = self.clients.lock().await;
+        if let Some(clients) = &*kept {
+            return clients.clone();
+        }
         // The machine's ARN says where it is; the environment need not.
-        let config = configuration(settings.region()).await;
-        Self { settings, states: aws_sdk_sfn::Client::new(&config), queue: aws_sdk_sqs::Client::new(&config) }
+        let config = configuration(self.settings.region()).await;
+        let clients =
+            Clients { states: aws_sdk_sfn::Client::new(&config), queue: aws_sdk_sqs::Client::new(&config) };
+        kept.insert(clients).clone()
+    }
+
+    async fn failed<E, R>(&self, what: &str, error: &SdkError<E, R>) -> EngineError
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        // The SDK reads a profile once for each client: what somebody renewed there is found by the next one.
+        if error.as_service_error().and_then(|e| e.code()).is_some_and(|code| kind_of(code) == Kind::Expired)
+        {
+            *self.clients.lock().await = None;
+        }
+        engine_error(what, error)
     }
 }
 
 #[async_trait]
 impl Executions for StepFunctions {
     async fn start(&self, run: RunId, input: &Value) -> Result<String, EngineError> {
-        let call = self.states.start_execution().state_machine_arn(&self.settings.machine);
+        let states = self.clients().await.states;
+        let call = states.start_execution().state_machine_arn(&self.settings.machine);
         match call.name(run.to_string()).input(input.to_string()).send().await {
             Ok(started) => Ok(started.execution_arn),
             // Started before a crash, or by another server, perhaps with what the settings were then.
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
                 Ok(self.settings.execution(run))
             }
-            Err(e) => Err(match engine_error("the execution cannot be started", &e) {
+            Err(e) => Err(match self.failed("the execution cannot be started", &e).await {
                 // A machine that is missing may come back; an execution that does not exist cannot.
                 EngineError::Gone(why) => EngineError::Refused(why),
                 other => other,
@@ -143,35 +176,43 @@ impl Executions for StepFunctions {
 
     async fn stop(&self, name: &str, why: &str) -> Result<(), EngineError> {
         let why: String = why.chars().take(1000).collect();
-        let call = self.states.stop_execution().execution_arn(name);
-        let stopped = call.error("Seamless.Stopped").cause(why).send().await;
-        stopped.map(drop).map_err(|e| engine_error("the execution cannot be stopped", &e))
+        let call = self.clients().await.states.stop_execution().execution_arn(name);
+        match call.error("Seamless.Stopped").cause(why).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed("the execution cannot be stopped", &e).await),
+        }
     }
 
     async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError> {
         let what = "the gate cannot be answered";
+        let states = self.clients().await.states;
         match passes {
             Ok(()) => {
-                let call = self.states.send_task_success().task_token(token.expose_secret());
-                call.output("{\"approved\":true}").send().await.map(drop).map_err(|e| engine_error(what, &e))
+                let call = states.send_task_success().task_token(token.expose_secret());
+                match call.output("{\"approved\":true}").send().await {
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(self.failed(what, &e).await),
+                }
             }
             Err(why) => {
                 let why: String = why.chars().take(1000).collect();
-                let call = self.states.send_task_failure().task_token(token.expose_secret());
-                let sent = call.error("Seamless.NotApproved").cause(why).send().await;
-                sent.map(drop).map_err(|e| engine_error(what, &e))
+                let call = states.send_task_failure().task_token(token.expose_secret());
+                match call.error("Seamless.NotApproved").cause(why).send().await {
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(self.failed(what, &e).await),
+                }
             }
         }
     }
 
     async fn look(&self, name: &str) -> Result<Standing, EngineError> {
-        let call = self.states.describe_execution().execution_arn(name);
+        let call = self.clients().await.states.describe_execution().execution_arn(name);
         let found = match call.send().await {
             Ok(found) => found,
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => {
                 return Ok(Standing::Unknown);
             }
-            Err(e) => return Err(engine_error("the execution cannot be looked at", &e)),
+            Err(e) => return Err(self.failed("the execution cannot be looked at", &e).await),
         };
         let said = (found.error.as_deref().unwrap_or_default(), found.cause.as_deref().unwrap_or_default());
         Ok(match &found.status {
@@ -186,17 +227,22 @@ impl Executions for StepFunctions {
     }
 
     async fn hindrance(&self, name: &str) -> Result<Option<String>, EngineError> {
-        let call = self.states.get_execution_history().execution_arn(name);
-        let found = call.reverse_order(true).max_results(history::LATEST).send().await;
-        let found = found.map_err(|e| engine_error("the execution's history cannot be read", &e))?;
-        Ok(history::hindrance(found.events()))
+        let call = self.clients().await.states.get_execution_history().execution_arn(name);
+        match call.reverse_order(true).max_results(history::LATEST).send().await {
+            Ok(found) => Ok(history::hindrance(found.events())),
+            Err(e) => Err(self.failed("the execution's history cannot be read", &e).await),
+        }
     }
 
     async fn receive(&self) -> Result<Vec<Message>, EngineError> {
-        let call = self.queue.receive_message().queue_url(&self.settings.queue).max_number_of_messages(10);
+        let queue = self.clients().await.queue;
+        let call = queue.receive_message().queue_url(&self.settings.queue).max_number_of_messages(10);
         let call = call.wait_time_seconds(WAIT_S).visibility_timeout(HOLD_S);
         let call = call.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let found = call.send().await.map_err(|e| engine_error("the queue cannot be read", &e))?;
+        let found = match call.send().await {
+            Ok(found) => found,
+            Err(e) => return Err(self.failed("the queue cannot be read", &e).await),
+        };
         Ok(found
             .messages
             .unwrap_or_default()
@@ -217,15 +263,19 @@ impl Executions for StepFunctions {
     }
 
     async fn hold(&self, message: &Message) -> Result<(), EngineError> {
-        let call = self.queue.change_message_visibility().queue_url(&self.settings.queue);
-        let held = call.receipt_handle(&message.handle).visibility_timeout(HOLD_S).send().await;
-        held.map(drop).map_err(|e| engine_error("a message cannot be held", &e))
+        let call = self.clients().await.queue.change_message_visibility().queue_url(&self.settings.queue);
+        match call.receipt_handle(&message.handle).visibility_timeout(HOLD_S).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed("a message cannot be held", &e).await),
+        }
     }
 
     async fn done(&self, message: &Message) -> Result<(), EngineError> {
-        let call = self.queue.delete_message().queue_url(&self.settings.queue);
-        let done = call.receipt_handle(&message.handle).send().await;
-        done.map(drop).map_err(|e| engine_error("a message cannot be removed", &e))
+        let call = self.clients().await.queue.delete_message().queue_url(&self.settings.queue);
+        match call.receipt_handle(&message.handle).send().await {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.failed("a message cannot be removed", &e).await),
+        }
     }
 
     fn page(&self, name: &str) -> Option<String> {
