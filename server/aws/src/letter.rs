@@ -184,6 +184,8 @@ pub(crate) fn why(error: &str, cause: &str) -> String {
     match (error, &*cause) {
         ("", "") => "its execution ended without saying why".into(),
         (error, "") => format!("its execution ended: {error}"),
+        // What the machine makes of a task's description, so that no ticket travels on.
+        ("States.TaskFailed", said) => format!("its task ended: {said}{}", help(said)),
         ("", cause) => cause.to_owned(),
         (error, cause) => format!("{cause} ({error})"),
     }
@@ -193,15 +195,7 @@ fn of_task(task: &Task) -> String {
     let reason = task.containers.iter().map(|c| c.reason.as_str()).find(|reason| !reason.is_empty());
     let said = reason.unwrap_or(&task.stopped_reason).trim().trim_end_matches('.');
     let all = format!("{} {said}", task.stopped_reason);
-    let help = if all.contains("CannotPullContainer") {
-        "; check the image of the runner's task definition, and that its machine reaches the registry"
-    } else if all.contains("OutOfMemory") {
-        "; give the stage more memory"
-    } else if all.contains("ResourceInitializationError") {
-        "; check the volumes, secrets and log group of the task definition"
-    } else {
-        ""
-    };
+    let help = help(&all);
     if task.stop_code == "TaskFailedToStart" {
         return format!("its task could not be started: {said}{help}");
     }
@@ -211,6 +205,19 @@ fn of_task(task: &Task) -> String {
     match task.containers.iter().find_map(|c| c.exit_code) {
         Some(code) => format!("its task ended with exit code {code}: {said}{help}"),
         None => format!("its task ended: {said}{help}"),
+    }
+}
+
+/// What helps against what ECS says of a task.
+fn help(said: &str) -> &'static str {
+    if said.contains("CannotPullContainer") {
+        "; check the image of the runner's task definition, and that its machine reaches the registry"
+    } else if said.contains("OutOfMemory") {
+        "; give the stage more memory"
+    } else if said.contains("ResourceInitializationError") {
+        "; check the volumes, secrets and log group of the task definition"
+    } else {
+        ""
     }
 }
 
@@ -274,5 +281,14 @@ mod tests {
             "{room}"
         );
         assert_eq!(why("", ""), "its execution ended without saying why");
+        // As the machine puts it.
+        let pull = "CannotPullContainerError: pull image manifest has been retried 1 time(s): not found; no exit code";
+        let told = why("States.TaskFailed", pull);
+        assert!(
+            told.starts_with("its task ended: CannotPull") && told.contains("; check the image"),
+            "{told}"
+        );
+        let memory = "Essential container in task exited; OutOfMemoryError: Container killed due to memory usage; exit code 137";
+        assert!(why("States.TaskFailed", memory).ends_with("exit code 137; give the stage more memory"));
     }
 }
