@@ -165,6 +165,7 @@ async fn every_kind_of_run_ends_as_it_should() {
         Story::new("lost-for-good", "exit 75", &[IntegrationTest]),
         Story::new("lost-check", "test $SEAMLESS_TRY = 100 || exit 75", &[UnitTest]),
         Story::new("lost-deploy", "exit 75", &[DeployProduction]),
+        Story::new("not-begun", "test $SEAMLESS_TRY = 200 || exit 76", &[DeployProduction]),
         Story { timeout: 10, ..alone("too-long", "trap 'echo warned; exit 75' TERM; sleep 60 & wait") },
         Story {
             timeout: 2,
@@ -260,6 +261,11 @@ async fn every_kind_of_run_ends_as_it_should() {
     assert_eq!(ran("lost-for-good").len(), 3);
     of("lost-deploy").failure();
     assert_eq!(ran("lost-deploy").len(), 1, "a deploy is never begun anew from here");
+    assert_eq!(
+        (of("not-begun").status.as_str(), ran("not-begun").len()),
+        ("SUCCEEDED", 3),
+        "it had not begun"
+    );
 
     assert_eq!(of("too-long").failure()["error"], "States.Timeout");
     assert!(logs.lines().any(|line| line == "warned"), "a task that is stopped is asked to end first");

@@ -1,7 +1,7 @@
 //! The process `seamless runner --task`: started by an engine elsewhere, it claims its stage from the server first, and then works as any
 //! runner does. What it is told lies in its environment; what it may do is in the answer to its claim.
 //!
-//! Its exit code tells the engine how to go on: [`PASSED`], [`FAILED`] (the server knows more), or [`AGAIN`].
+//! Its exit code tells the engine how to go on: [`PASSED`], [`FAILED`] (the server knows more), [`AGAIN`], or [`NOT_BEGUN`].
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,6 +26,8 @@ pub const PASSED: i32 = 0;
 pub const FAILED: i32 = 1;
 /// The runner was lost before there was a verdict: another task may try. `EX_TEMPFAIL` of sysexits.h.
 pub const AGAIN: i32 = 75;
+/// It was told to stop before it had its stage: another task may do even what is never done twice.
+pub const NOT_BEGUN: i32 = 76;
 /// The environment is not one that an engine made. `EX_CONFIG`.
 pub const NOT_TOLD: i32 = 78;
 
@@ -66,7 +68,7 @@ pub async fn task(target: Arc<dyn Target>) -> i32 {
     let credentials = loop {
         let answer = tokio::select! {
             answer = claims.claim(&told.claim) => answer,
-            () = &mut stopped => return AGAIN,
+            () = &mut stopped => return NOT_BEGUN,
         };
         match answer {
             Ok(Claimed::Go { id, attempt, token }) => {
@@ -82,7 +84,7 @@ pub async fn task(target: Arc<dyn Target>) -> i32 {
                 tracing::info!(why, "waiting");
                 tokio::select! {
                     () = sleep(Duration::from_millis(after_ms)) => {}
-                    () = &mut stopped => return AGAIN,
+                    () = &mut stopped => return NOT_BEGUN,
                 }
             }
             Ok(Claimed::Over { passed }) => return if passed { PASSED } else { FAILED },

@@ -10,8 +10,8 @@
 //!
 //! Each stage is a state of its own name (`Prepare`), with one before it that asks whether it is wanted. A task that exits with 0 leads on;
 //! what becomes of another is decided from its description: one that was lost (no exit code, its host was reclaimed, or it exited with
-//! [`TRY_AGAIN`]) is started again, twice at most and never a deploy; everything else goes to the queue as
-//! `{"kind": "failed"}`. Starts that were refused are tried again by the task state itself. Nothing waits by asking.
+//! [`TRY_AGAIN`] or [`NOT_BEGUN`]) is started again, twice at most; a deploy only where it certainly did nothing yet. Everything else goes
+//! to the queue as `{"kind": "failed"}`. Starts that were refused are tried again by the task state itself. Nothing waits by asking.
 
 use domain::StageKind;
 use serde_json::{Map, Value, json};
@@ -29,6 +29,9 @@ pub const CONTAINER: &str = "stage";
 
 /// With this a stage's task says that it has no verdict and may be started again (`EX_TEMPFAIL`).
 pub const TRY_AGAIN: i32 = 75;
+
+/// With this it says that it never had its stage: a deploy may be started again too.
+pub const NOT_BEGUN: i32 = 76;
 
 /// How often a task without a verdict is started again.
 const AGAIN: u32 = 2;
@@ -71,10 +74,9 @@ fn wanted(kind: StageKind) -> String {
     format!("{} wanted", kind.title())
 }
 
-/// A stage: the question, the task, and where its work may be repeated, the decision about that.
+/// A stage: the question, the task, and the decision whether its work is repeated.
 fn stage(states: &mut States, settings: &MachineSettings, kind: StageKind, then: Then, without: &str) {
-    let failed = if kind.environment().is_some() { FAILED.into() } else { lost(kind) };
-    let catch = Catch { error_equals: vec!["States.ALL".into()], output: failure(kind), next: failed };
+    let catch = Catch { error_equals: vec!["States.ALL".into()], output: failure(kind), next: lost(kind) };
     states.add(wanted(kind), question(kind, without));
     states.add(
         kind.title(),
@@ -88,9 +90,7 @@ fn stage(states: &mut States, settings: &MachineSettings, kind: StageKind, then:
             then,
         },
     );
-    if kind.environment().is_none() {
-        again(states, settings, kind, FAILED);
-    }
+    again(states, settings, kind, FAILED);
 }
 
 /// Both checks at once: a failure of one leaves the other alone.
@@ -134,9 +134,7 @@ fn checks(states: &mut States, settings: &MachineSettings) {
 /// Is the stage wanted? Without it the way goes on elsewhere.
 fn question(kind: StageKind, without: &str) -> Choice {
     let mut assign = Map::new();
-    if kind.environment().is_none() {
-        assign.insert(counter(kind), json!(0));
-    }
+    assign.insert(counter(kind), json!(0));
     let rule = Rule {
         condition: computed(format!("{INPUT}.stages.{kind}.run")),
         assign,
@@ -198,7 +196,7 @@ fn patient(settings: &MachineSettings, errors: &[&str]) -> Retry {
 /// What a stage's task is started with: the five variables, and nothing that a stage is made of.
 fn run_task(settings: &MachineSettings, kind: StageKind) -> Value {
     let of_stage = |field: &str| computed(format!("{INPUT}.stages.{kind}.{field}"));
-    let again = if kind.environment().is_none() { format!("${} * 100", counter(kind)) } else { "0".into() };
+    let again = format!("${} * 100", counter(kind));
     // An execution that was never redriven need not know how often it was.
     let tries = format!(
         "$string($sum([$states.context.Execution.RedriveCount * 10000, {again}, $states.context.State.RetryCount]))"
@@ -238,6 +236,14 @@ fn run_task(settings: &MachineSettings, kind: StageKind) -> Value {
 
 /// What went wrong with a stage, in words and without its ticket, which a task's description has among its overrides.
 fn failure(kind: StageKind) -> Value {
+    let not_begun = format!("$task.StopCode = 'TaskFailedToStart' or $stage.ExitCode = {NOT_BEGUN}");
+    let lost = match kind.environment() {
+        // What may have changed something is never done twice unasked.
+        Some(_) => not_begun,
+        None => format!(
+            "$reclaimed or $not($exists($stage.ExitCode)) or $stage.ExitCode = {TRY_AGAIN} or {not_begun}"
+        ),
+    };
     json!(computed(format!(
         "( $e := $states.errorOutput; \
            $task := $e.Error = 'States.TaskFailed' and $substring($e.Cause, 0, 1) = '{{' ? $parse($e.Cause) : {{}}; \
@@ -252,8 +258,7 @@ fn failure(kind: StageKind) -> Value {
                   : $e.Error = 'States.Timeout' ? 'It took longer than it may.' \
                   : $exists($e.Cause) ? $e.Cause : '', \
               'task': $exists($task.TaskArn) ? $task.TaskArn : '', \
-              'lost': $exists($task.TaskArn) and \
-                  ($reclaimed or $not($exists($stage.ExitCode)) or $stage.ExitCode = {TRY_AGAIN}), \
+              'lost': $exists($task.TaskArn) and ({lost}), \
               'others': [] }} )"
     )))
 }

@@ -140,8 +140,8 @@ fn a_task_is_told_five_things() {
             assert_eq!(overrides["TaskRoleArn"], settings().task_roles[&kind].as_str());
             assert!(task.timeout_seconds.as_str().unwrap().contains(&format!(".{kind}.timeout ")));
             // A deploy that may have happened is never begun anew from here.
-            let repeats = !caught(state).contains(&"Tell of the failure");
-            assert_eq!(repeats, kind.environment().is_none(), "{name}");
+            let lost = task.catch[0].output.as_str().unwrap().contains("$stage.ExitCode = 75");
+            assert_eq!(lost, kind.environment().is_none(), "{name}");
         }
     });
 }
