@@ -224,6 +224,8 @@ pub struct Inner {
     pub(crate) looked: Mutex<Option<std::time::Instant>>,
     /// When executions were last driven, and since when without a gap.
     pub(crate) drove: Mutex<Option<(Timestamp, Timestamp)>>,
+    /// Why nothing that an engine elsewhere tells is heard.
+    pub(crate) deaf: Mutex<Option<String>>,
     started: Timestamp,
 }
 
@@ -275,6 +277,7 @@ impl Control {
             proofs: runner::Proofs::default(),
             looked: Mutex::default(),
             drove: Mutex::default(),
+            deaf: Mutex::default(),
             started,
         }))
     }

@@ -87,7 +87,10 @@ impl Executions for Engine {
         Ok(self.hindrance.lock().unwrap().clone())
     }
     async fn receive(&self) -> Result<Vec<Message>, EngineError> {
-        Ok(self.queue.lock().unwrap().clone())
+        match self.refuses.lock().unwrap().clone() {
+            Some(error) => Err(error),
+            None => Ok(self.queue.lock().unwrap().clone()),
+        }
     }
     async fn hold(&self, _: &Message) -> Result<(), EngineError> {
         Ok(())
@@ -657,6 +660,16 @@ async fn an_execution_that_never_asks_at_its_gate_is_told_on_the_run() {
     assert_eq!(story.looks().await, ["look", "history"]);
     let reason = story.control.run(run).await.unwrap().reason.unwrap();
     assert!(reason.contains("never asked"), "{reason}");
+    // Where nothing can be heard, that is why, and to run it again would not help.
+    *story.engine.refuses.lock().unwrap() = Some(EngineError::Refused("the queue is gone".into()));
+    story.control.listen(story.engine.as_ref()).await.unwrap_err();
+    *story.engine.refuses.lock().unwrap() = None;
+    story.goes_by(121);
+    assert_eq!(story.looks().await, ["look", "history"]);
+    let reason = story.control.run(run).await.unwrap().reason.unwrap();
+    assert!(reason.contains("nothing that the engine tells is heard: the queue is gone"), "{reason}");
+    assert_eq!(story.control.engine().await.unwrap().unwrap().troubles, [reason.as_str()]);
+    story.control.listen(story.engine.as_ref()).await.unwrap();
     story.hear(Letter::Gate { run, token: "T".into() }).await;
     story.goes_by(60);
     assert_eq!(story.drive().await, ["answer T: Ok(())"]);
@@ -676,8 +689,10 @@ async fn a_stage_for_which_no_task_comes_is_told_on_the_run() {
     assert_eq!(story.looks().await, ["look", "history"]);
     let reason = story.control.run(run).await.unwrap().reason.unwrap();
     assert_eq!(reason, "there was no room; it is tried again");
+    story.goes_by(60);
+    assert_eq!(story.drive().await, [""; 0], "others are looked at meanwhile");
     *story.engine.hindrance.lock().unwrap() = None;
-    story.goes_by(121);
+    story.goes_by(61);
     assert_eq!(story.looks().await, ["look", "history"]);
     let reason = story.control.run(run).await.unwrap().reason.unwrap();
     assert!(reason.starts_with("no task has come for Prepare in 17 m"), "{reason}");

@@ -184,7 +184,12 @@ impl Control {
                         }
                         None => None,
                     };
-                    match hindrance.or_else(|| stuck(execution, row, stages, self.now())) {
+                    let stuck = || {
+                        let why = stuck(execution, row, stages, self.now())?;
+                        // Where nothing can be heard, that is why.
+                        Some(self.deaf().unwrap_or(why))
+                    };
+                    match hindrance.or_else(stuck) {
                         Some(why) => return Err(Trouble::Stuck(why)),
                         None => self.change_execution(run, |_| {}).await?,
                     }
@@ -224,11 +229,11 @@ impl Control {
         before: &execution::Model,
         taken: std::result::Result<(), Trouble>,
     ) -> Result<()> {
-        let words = match taken {
+        let (words, looked_at) = match taken {
             Ok(()) => return Ok(()),
             Err(Trouble::Ours(error)) => return Err(error),
-            Err(Trouble::Engine(error)) => format!("{error}; it is tried again until it works"),
-            Err(Trouble::Stuck(why)) => why,
+            Err(Trouble::Engine(error)) => (format!("{error}; it is tried again until it works"), false),
+            Err(Trouble::Stuck(why)) => (why, true),
         };
         let again = self.now().plus(growing(before.tries, PAUSE_MS));
         tracing::warn!(%run, words, again = again.0, "an execution does not get on");
@@ -236,6 +241,10 @@ impl Control {
         if let Some(mut row) = executions::lock(&tx, &run.to_string()).await? {
             (row.trouble, row.again_at) = (Some(words.clone()), again.0);
             row.tries += 1;
+            if looked_at {
+                // The next look is another's: many that are stuck must not keep the others from being looked at.
+                row.seen_at = self.now().0;
+            }
             executions::keep(&tx, row).await?;
         }
         if before.trouble.as_ref() != Some(&words) {

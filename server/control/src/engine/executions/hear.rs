@@ -67,7 +67,12 @@ impl Control {
     /// When the queue or the database does not answer: what was not dealt with is handed out again.
     pub async fn listen(&self, engine: &dyn Executions) -> Result<Heard> {
         let mut heard = Heard::default();
-        for message in engine.receive().await? {
+        let received = engine.receive().await;
+        let why = received.as_ref().err().map(|why| {
+            format!("nothing that the engine tells is heard: {why}; it is tried again until it works")
+        });
+        *self.deaf.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = why;
+        for message in received? {
             let dealt = {
                 let dealing = self.deal(&message);
                 tokio::pin!(dealing);
@@ -101,6 +106,11 @@ impl Control {
             engine.done(&message).await?;
         }
         Ok(heard)
+    }
+
+    /// Why nothing that the engine tells reaches this server, while that is so.
+    pub(super) fn deaf(&self) -> Option<String> {
+        self.deaf.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     async fn deal(&self, message: &Message) -> Result<()> {

@@ -25,6 +25,7 @@ impl Control {
         }
         let open = executions::open(self.store.read()).await?;
         let mut troubles: Vec<String> = open.iter().filter_map(|row| row.trouble.clone()).collect();
+        troubles.extend(self.deaf());
         troubles.sort();
         troubles.dedup();
         let mut aside = Vec::new();
