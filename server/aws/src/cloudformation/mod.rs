@@ -87,7 +87,7 @@ fn state_machine() -> Value {
     };
     json!({
         "Type": "AWS::StepFunctions::StateMachine",
-        // It takes partitions other than `aws` and timeouts that are computed for mistakes; `asl-validator` looks at the definition.
+        // It takes partitions other than `aws` and timeouts that are computed for mistakes; a test has it look at the definition without.
         "Metadata": { "cfn-lint": { "config": { "ignore_checks": ["E3601"] } } },
         "Properties": {
             "StateMachineType": "STANDARD",
