@@ -89,12 +89,12 @@ fn pack(batch: &LogBatch) -> Option<Vec<u8>> {
     wire::write(&head, &block::pack(&batch.lines, LIGHTLY).ok()?).ok()
 }
 
-/// Ships until the log is closed and the server has all of it.
+/// Ships from this line on until the log is closed and the server has all of it.
 ///
 /// # Errors
 /// When this attempt is not the stage's any more.
-pub(crate) async fn ship(client: &Client, log: &LogSink) -> Result<(), Fenced> {
-    let (mut next, mut most) = (0, MOST_BYTES);
+pub(crate) async fn ship(client: &Client, log: &LogSink, from: u64) -> Result<(), Fenced> {
+    let (mut next, mut most) = (from, MOST_BYTES);
     let mut pace = Pace { free: AT_ONCE, since: Instant::now(), every: SELDOM };
     let (mut backoff, mut form) = (Backoff::new(), Form { packed: true });
     loop {
@@ -222,7 +222,7 @@ mod tests {
             LogSink::over(Journal::new(full, std::env::temp_dir(), LogRules::default()), Masks::default());
         let shipping = tokio::spawn({
             let log = log.clone();
-            async move { ship(&client, &log).await }
+            async move { ship(&client, &log, 0).await }
         });
         log.system("one");
         while log.journal().acknowledged < 1 {

@@ -93,8 +93,12 @@ pub async fn attempt(
     let log = match std::fs::create_dir_all(&folder).and_then(|()| LogSink::open(&folder, masks, job.log)) {
         Ok(log) => log,
         Err(error) => {
-            return report(&client, failed(cannot("write", &folder.join(SPOOL), &error), &ending, &job, 0))
-                .await;
+            return report(
+                &client,
+                None,
+                failed(cannot("write", &folder.join(SPOOL), &error), &ending, &job, 0),
+            )
+            .await;
         }
     };
     for short in job.secrets().filter(|v| !maskable(&v.value)) {
@@ -110,7 +114,7 @@ pub async fn attempt(
     let shipping = tokio::spawn({
         let (client, log, ending) = (client.clone(), log.clone(), ending.clone());
         async move {
-            let shipped = shipper::ship(&client, &log).await;
+            let shipped = shipper::ship(&client, &log, 0).await;
             if shipped.is_err() {
                 ending.end(Cause::Fenced);
             }
@@ -174,16 +178,20 @@ pub async fn attempt(
         // Its lines are safe, and another task does it again. A deploy is not done again unasked: that it was undone is its verdict.
         return End::Stopped;
     }
-    let end = report(&client, finish).await;
+    let end = report(&client, Some(&log), finish).await;
     let _ = std::fs::remove_file(folder.join(SPOOL)); // the server has all of it; what stays is cleaned with the folder
     helpers.shutdown().await;
     end
 }
 
-async fn report(client: &Client, finish: Finish) -> End {
-    match client.finish(&finish).await {
-        Ok(()) => End::Reported(finish.outcome),
-        Err(_) => End::Fenced,
+async fn report(client: &Client, log: Option<&LogSink>, finish: Finish) -> End {
+    loop {
+        match (client.finish(&finish).await, log) {
+            (Ok(None), _) => return End::Reported(finish.outcome),
+            // It has forgotten lines that it had, as one does that was restored from a backup.
+            (Ok(Some(wanted)), Some(log)) if shipper::ship(client, log, wanted).await.is_ok() => {}
+            _ => return End::Fenced,
+        }
     }
 }
 

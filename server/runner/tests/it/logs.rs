@@ -63,6 +63,15 @@ async fn a_server_that_is_away_for_a_while() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_restored_from_a_backup_gets_the_log_again() {
+    let server = Server::start().await;
+    server.inner().forgets = true;
+    server.succeeds(server.command("seq -f 'line %.0f' 1 5000")).await;
+    assert!(!server.inner().forgets, "it had forgotten");
+    assert_eq!(server.printed(), numbered(1, 5000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_behind_is_waited_for_or_not_as_the_rules_say() {
     for behind in [Behind::Wait, Behind::Spool] {
         let server = Server::start().await;

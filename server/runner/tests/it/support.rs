@@ -51,6 +51,8 @@ pub struct Inner {
     /// Keeps only each line's length: for logs that would fill the memory.
     pub brief: bool,
     pub faults: VecDeque<Fault>,
+    /// Has forgotten all lines when it is told of the end for the first time.
+    pub forgets: bool,
     /// Nothing may be sent before.
     pub busy_until: Option<std::time::Instant>,
     /// Whether it knows JSON alone.
@@ -253,6 +255,10 @@ async fn finish(State(inner): Shared, headers: HeaderMap, Json(finish): Json<Fin
     let mut inner = inner.lock().unwrap();
     if let Some(refused) = refused(&inner, &headers) {
         return refused;
+    }
+    if std::mem::take(&mut inner.forgets) {
+        inner.lines.clear();
+        return (StatusCode::CONFLICT, Json(serde_json::json!({"next_seq": 0}))).into_response();
     }
     assert_eq!(finish.lines, inner.lines.len() as u64, "the whole log comes before the end");
     inner.finishes.push(finish);
