@@ -40,8 +40,10 @@ impl Control {
     }
 
     async fn with_trials(&self, found: Vec<service::Model>) -> Result<Vec<Draft>> {
-        let trials = runs::newest_of(self.store.read(), &found).await?;
-        let mut trials = self.views(trials, false).await?;
+        let tx = self.store.snapshot().await?;
+        let trials = runs::newest_of(&tx, &found).await?;
+        let mut trials = self.views(&tx, trials, false).await?;
+        tx.commit().await?;
         let mut drafts = Vec::with_capacity(found.len());
         for row in found {
             let id: ServiceId = row.id.parse()?;

@@ -26,7 +26,10 @@ impl Control {
         let db = self.store.read();
         let cursor = Cursor { event: self.newest_event().await?, ..Cursor::default() };
         let all = services::all(db).await?;
-        let mut newest = self.views(runs::newest_of_each(db).await?, true).await?;
+        let tx = self.store.snapshot().await?;
+        let mut newest = self.views(&tx, runs::newest_of_each(&tx).await?, true).await?;
+        let open = self.views(&tx, runs::open(&tx).await?, false).await?;
+        tx.commit().await?;
         let mut envs = join_all(all.iter().map(|s| self.environment_row(s))).await.into_iter();
         let mut table = Vec::with_capacity(all.len());
         for row in all {
@@ -41,7 +44,6 @@ impl Control {
                 production: env.production,
             });
         }
-        let open = self.views(runs::open(db).await?, false).await?;
         let running = open.iter().filter(|r| r.status != Status::AwaitingApproval).count() as u32;
         let mut needs = Vec::new();
         for run in open.into_iter().filter(|r| r.status == Status::AwaitingApproval) {

@@ -6,7 +6,7 @@ use domain::{
     view::{Commit, Page, Run},
 };
 use entity::{run, service, stage};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::json;
 
 use crate::{
@@ -152,8 +152,10 @@ impl Control {
 
     /// One run.
     pub async fn run(&self, id: RunId) -> Result<Run> {
-        let row = runs::get(self.store.read(), id).await?;
-        let mut views = self.views(vec![row], true).await?;
+        let tx = self.store.snapshot().await?;
+        let row = runs::get(&tx, id).await?;
+        let mut views = self.views(&tx, vec![row], true).await?;
+        tx.commit().await?;
         views.pop().ok_or_else(|| Error::not_found("run", id))
     }
 
@@ -168,14 +170,22 @@ impl Control {
         if let Some(service) = service {
             services::get(self.store.read(), service).await?;
         }
-        let found = runs::list(self.store.read(), service, status, before, limit).await?;
+        let tx = self.store.snapshot().await?;
+        let found = runs::list(&tx, service, status, before, limit).await?;
         let next = (found.len() as u64 == limit).then(|| found.last().map(|r| r.id.clone())).flatten();
-        Ok(Page { items: self.views(found, false).await?, next })
+        let items = self.views(&tx, found, false).await?;
+        tx.commit().await?;
+        Ok(Page { items, next })
     }
 
-    /// Rows as they are shown; `usual` adds usual durations and places in the queue.
-    pub(crate) async fn views(&self, found: Vec<run::Model>, usual: bool) -> Result<Vec<Run>> {
-        let db = self.store.read();
+    /// Rows as they are shown; `usual` adds usual durations and places in the queue. They are to be found in the same snapshot: what a run's
+    /// status was a moment before its stages went on is nobody's truth.
+    pub(crate) async fn views(
+        &self,
+        db: &DatabaseTransaction,
+        found: Vec<run::Model>,
+        usual: bool,
+    ) -> Result<Vec<Run>> {
         let ids: Vec<String> = found.iter().map(|r| r.id.clone()).collect();
         let mut stages = runs::stages_of(db, &ids).await?;
         let mut approvals = runs::approvals_of(db, &ids).await?;
@@ -203,22 +213,22 @@ impl Control {
             let (own, approval) = (stages.remove(&row.id).unwrap_or_default(), approvals.remove(&row.id));
             views.push(rows::run(row, rows::service_ref(service)?, own, &facts, approval)?);
         }
-        self.note_executions(&mut views).await?;
+        self.note_executions(db, &mut views).await?;
         Ok(views)
     }
 
     /// Says of runs that an engine elsewhere drives what keeps them from going on, and of one by itself where that engine shows it.
-    async fn note_executions(&self, views: &mut [Run]) -> Result<()> {
+    async fn note_executions(&self, db: &DatabaseTransaction, views: &mut [Run]) -> Result<()> {
         let Some(engine) = &self.ports.executions else { return Ok(()) };
         if let [run] = views
-            && let Some(execution) = executions::of(self.store.read(), &run.id.to_string()).await?
+            && let Some(execution) = executions::of(db, &run.id.to_string()).await?
         {
             run.execution = execution.name.and_then(|name| engine.page(&name));
         }
         if views.iter().all(|run| run.status.is_terminal()) {
             return Ok(());
         }
-        for execution in executions::open(self.store.read()).await? {
+        for execution in executions::open(db).await? {
             let id = execution.run_id.parse()?;
             if let (Some(why), Some(run)) = (execution.trouble, views.iter_mut().find(|run| run.id == id)) {
                 run.reason = Some(why);

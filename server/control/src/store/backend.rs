@@ -58,9 +58,12 @@ pub async fn snapshot(db: &DatabaseConnection) -> Result<DatabaseTransaction> {
     let postgres = db.get_database_backend() == DbBackend::Postgres;
     let level = postgres.then_some(IsolationLevel::RepeatableRead);
     let options = TransactionOptions { isolation_level: level, ..TransactionOptions::default() };
-    let tx = db.begin_with_options(options).await?;
-    if postgres {
-        // It holds nobody up, and whoever reads it may be slow.
+    Ok(db.begin_with_options(options).await?)
+}
+
+/// Lets a snapshot last however slow its reader is: it holds nobody up.
+pub async fn unhurried(tx: DatabaseTransaction) -> Result<DatabaseTransaction> {
+    if tx.get_database_backend() == DbBackend::Postgres {
         tx.execute_raw(pg("SET LOCAL idle_in_transaction_session_timeout = 0".into())).await?;
     }
     Ok(tx)

@@ -80,6 +80,11 @@ impl Store {
         &self.read
     }
 
+    /// For several questions about one moment. What is asked of [`Store::read`] meanwhile takes a second connection: ask it before or after.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
+        backend::snapshot(&self.read).await
+    }
+
     /// For single statements that write.
     pub fn write(&self) -> &DatabaseConnection {
         &self.write

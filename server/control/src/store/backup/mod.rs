@@ -97,7 +97,7 @@ pub async fn backup(url: &str, path: &Path, key: &Sealer, now: Timestamp) -> Res
         return Err(Error::Conflict("there is no database yet: nothing to back up".into()));
     }
     let store = open::connect(url, None, Sharing::Shared).await?;
-    let tx = backend::snapshot(&store.read).await?;
+    let tx = backend::unhurried(backend::snapshot(&store.read).await?).await?;
     let steps = schema::taken(&tx).await?;
     if steps.is_empty() {
         return Err(Error::Conflict("the database is empty: nothing to back up".into()));
@@ -159,7 +159,7 @@ pub async fn move_to(from: &str, to: &str, replace: bool) -> Result<Done> {
         return Err(Error::Conflict("there is no database yet: nothing to move".into()));
     }
     let store = open::connect(from, None, Sharing::Alone).await?;
-    let tx = backend::snapshot(&store.read).await?;
+    let tx = backend::unhurried(backend::snapshot(&store.read).await?).await?;
     // A server that starts meanwhile waits with its schema until all is done, and nothing it wrote can be missed.
     if !backend::try_lock(&tx, backend::Lock::Schema).await? {
         return Err(open::in_use());
