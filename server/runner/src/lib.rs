@@ -33,4 +33,4 @@ pub use entry::run;
 pub use git::{GitError, address, login_settings, without_password};
 pub use sink::LogSink;
 pub use target::{Started, Stop, Target, TargetError};
-pub use task::task;
+pub use task::{AGAIN, NOT_BEGUN, task};

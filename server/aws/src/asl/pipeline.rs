@@ -10,10 +10,11 @@
 //!
 //! Each stage is a state of its own name (`Prepare`), with one before it that asks whether it is wanted. A task that exits with 0 leads on;
 //! what becomes of another is decided from its description: one that was lost (no exit code, its host was reclaimed, or it exited with
-//! [`TRY_AGAIN`] or [`NOT_BEGUN`]) is started again, twice at most; a deploy only where it certainly did nothing yet. Everything else goes
+//! [`AGAIN`] or [`NOT_BEGUN`]) is started again, twice at most; a deploy only where it certainly did nothing yet. Everything else goes
 //! to the queue as `{"kind": "failed"}`. Starts that were refused are tried again by the task state itself. Nothing waits by asking.
 
 use domain::StageKind;
+use runner::{AGAIN, NOT_BEGUN};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -27,14 +28,8 @@ use super::{
 /// The container of a stage's task that runs the stage.
 pub const CONTAINER: &str = "stage";
 
-/// With this a stage's task says that it has no verdict and may be started again (`EX_TEMPFAIL`).
-pub const TRY_AGAIN: i32 = 75;
-
-/// With this it says that it never had its stage: a deploy may be started again too.
-pub const NOT_BEGUN: i32 = 76;
-
 /// How often a task without a verdict is started again.
-const AGAIN: u32 = 2;
+const REPEATS: u32 = 2;
 
 /// What the execution was started with.
 const INPUT: &str = "$states.context.Execution.Input";
@@ -159,7 +154,7 @@ fn again(states: &mut States, settings: &MachineSettings, kind: StageKind, faile
     let mut assign = Map::new();
     assign.insert(counter.clone(), json!(computed(format!("${counter} + 1"))));
     let rule = Rule {
-        condition: computed(format!("$states.input.lost and ${counter} < {AGAIN}")),
+        condition: computed(format!("$states.input.lost and ${counter} < {REPEATS}")),
         assign,
         output: None,
         next: pause.clone(),
@@ -241,7 +236,7 @@ fn failure(kind: StageKind) -> Value {
         // What may have changed something is never done twice unasked.
         Some(_) => not_begun,
         None => format!(
-            "$reclaimed or $not($exists($stage.ExitCode)) or $stage.ExitCode = {TRY_AGAIN} or {not_begun}"
+            "$reclaimed or $not($exists($stage.ExitCode)) or $stage.ExitCode = {AGAIN} or {not_begun}"
         ),
     };
     json!(computed(format!(
