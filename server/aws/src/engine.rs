@@ -141,17 +141,18 @@ impl StepFunctions {
         kept.insert(clients).clone()
     }
 
-    async fn failed<E, R>(&self, what: &str, error: &SdkError<E, R>) -> EngineError
+    /// What came of a question, its error in words.
+    async fn told<T, E, R>(&self, what: &str, answer: Result<T, SdkError<E, R>>) -> Result<T, EngineError>
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
         R: std::fmt::Debug + Send + Sync + 'static,
     {
+        let code = answer.as_ref().err().and_then(|e| e.as_service_error()?.code());
         // The SDK reads a profile once for each client: what somebody renewed there is found by the next one.
-        if error.as_service_error().and_then(|e| e.code()).is_some_and(|code| kind_of(code) == Kind::Expired)
-        {
+        if code.is_some_and(|code| kind_of(code) == Kind::Expired) {
             *self.clients.lock().await = None;
         }
-        engine_error(what, error)
+        answer.map_err(|error| engine_error(what, &error))
     }
 }
 
@@ -161,26 +162,24 @@ impl Executions for StepFunctions {
         let states = self.clients().await.states;
         let call = states.start_execution().state_machine_arn(&self.settings.machine);
         match call.name(run.to_string()).input(input.to_string()).send().await {
-            Ok(started) => Ok(started.execution_arn),
             // Started before a crash, or by another server, perhaps with what the settings were then.
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_already_exists()) => {
                 Ok(self.settings.execution(run))
             }
-            Err(e) => Err(match self.failed("the execution cannot be started", &e).await {
+            answer => match self.told("the execution cannot be started", answer).await {
+                Ok(started) => Ok(started.execution_arn),
                 // A machine that is missing may come back; an execution that does not exist cannot.
-                EngineError::Gone(why) => EngineError::Refused(why),
-                other => other,
-            }),
+                Err(EngineError::Gone(why)) => Err(EngineError::Refused(why)),
+                Err(other) => Err(other),
+            },
         }
     }
 
     async fn stop(&self, name: &str, why: &str) -> Result<(), EngineError> {
         let why: String = why.chars().take(1000).collect();
         let call = self.clients().await.states.stop_execution().execution_arn(name);
-        match call.error("Seamless.Stopped").cause(why).send().await {
-            Ok(_) => Ok(()),
-            Err(e) => Err(self.failed("the execution cannot be stopped", &e).await),
-        }
+        let stopped = call.error("Seamless.Stopped").cause(why).send().await;
+        self.told("the execution cannot be stopped", stopped).await.map(drop)
     }
 
     async fn answer(&self, token: &SecretString, passes: Result<(), String>) -> Result<(), EngineError> {
@@ -189,18 +188,13 @@ impl Executions for StepFunctions {
         match passes {
             Ok(()) => {
                 let call = states.send_task_success().task_token(token.expose_secret());
-                match call.output("{\"approved\":true}").send().await {
-                    Ok(_) => Ok(()),
-                    Err(e) => Err(self.failed(what, &e).await),
-                }
+                self.told(what, call.output("{\"approved\":true}").send().await).await.map(drop)
             }
             Err(why) => {
                 let why: String = why.chars().take(1000).collect();
                 let call = states.send_task_failure().task_token(token.expose_secret());
-                match call.error("Seamless.NotApproved").cause(why).send().await {
-                    Ok(_) => Ok(()),
-                    Err(e) => Err(self.failed(what, &e).await),
-                }
+                let sent = call.error("Seamless.NotApproved").cause(why).send().await;
+                self.told(what, sent).await.map(drop)
             }
         }
     }
@@ -208,11 +202,10 @@ impl Executions for StepFunctions {
     async fn look(&self, name: &str) -> Result<Standing, EngineError> {
         let call = self.clients().await.states.describe_execution().execution_arn(name);
         let found = match call.send().await {
-            Ok(found) => found,
             Err(e) if e.as_service_error().is_some_and(|e| e.is_execution_does_not_exist()) => {
                 return Ok(Standing::Unknown);
             }
-            Err(e) => return Err(self.failed("the execution cannot be looked at", &e).await),
+            answer => self.told("the execution cannot be looked at", answer).await?,
         };
         let said = (found.error.as_deref().unwrap_or_default(), found.cause.as_deref().unwrap_or_default());
         Ok(match &found.status {
@@ -228,10 +221,9 @@ impl Executions for StepFunctions {
 
     async fn hindrance(&self, name: &str) -> Result<Option<String>, EngineError> {
         let call = self.clients().await.states.get_execution_history().execution_arn(name);
-        match call.reverse_order(true).max_results(history::LATEST).send().await {
-            Ok(found) => Ok(history::hindrance(found.events())),
-            Err(e) => Err(self.failed("the execution's history cannot be read", &e).await),
-        }
+        let found = call.reverse_order(true).max_results(history::LATEST).send().await;
+        let found = self.told("the execution's history cannot be read", found).await?;
+        Ok(history::hindrance(found.events()))
     }
 
     async fn receive(&self) -> Result<Vec<Message>, EngineError> {
@@ -239,10 +231,7 @@ impl Executions for StepFunctions {
         let call = queue.receive_message().queue_url(&self.settings.queue).max_number_of_messages(10);
         let call = call.wait_time_seconds(WAIT_S).visibility_timeout(HOLD_S);
         let call = call.message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
-        let found = match call.send().await {
-            Ok(found) => found,
-            Err(e) => return Err(self.failed("the queue cannot be read", &e).await),
-        };
+        let found = self.told("the queue cannot be read", call.send().await).await?;
         Ok(found
             .messages
             .unwrap_or_default()
@@ -264,18 +253,14 @@ impl Executions for StepFunctions {
 
     async fn hold(&self, message: &Message) -> Result<(), EngineError> {
         let call = self.clients().await.queue.change_message_visibility().queue_url(&self.settings.queue);
-        match call.receipt_handle(&message.handle).visibility_timeout(HOLD_S).send().await {
-            Ok(_) => Ok(()),
-            Err(e) => Err(self.failed("a message cannot be held", &e).await),
-        }
+        let held = call.receipt_handle(&message.handle).visibility_timeout(HOLD_S).send().await;
+        self.told("a message cannot be held", held).await.map(drop)
     }
 
     async fn done(&self, message: &Message) -> Result<(), EngineError> {
         let call = self.clients().await.queue.delete_message().queue_url(&self.settings.queue);
-        match call.receipt_handle(&message.handle).send().await {
-            Ok(_) => Ok(()),
-            Err(e) => Err(self.failed("a message cannot be removed", &e).await),
-        }
+        let done = call.receipt_handle(&message.handle).send().await;
+        self.told("a message cannot be removed", done).await.map(drop)
     }
 
     fn page(&self, name: &str) -> Option<String> {
