@@ -140,11 +140,12 @@ impl GitHub {
     pub fn pushed(&self, full_name: &str, repository: &Repository, branch: &str) -> Value {
         let reference = format!("refs/heads/{branch}");
         let before = repository.git(&["ls-remote", "origin", &reference]);
-        let before = before.split_whitespace().next().map_or("0".repeat(40), str::to_owned);
+        let known = before.split_whitespace().next().map(str::to_owned);
+        let (created, before) = (known.is_none(), known.unwrap_or_else(|| "0".repeat(40)));
         let after = repository.git(&["rev-parse", "HEAD"]);
         repository.git(&["push", "--quiet", "--force", "origin", &format!("HEAD:{reference}")]);
         let message = repository.git(&["log", "-1", "--format=%B"]);
-        let range = if before.starts_with('0') { after.clone() } else { format!("{before}..{after}") };
+        let range = if created { after.clone() } else { format!("{before}..{after}") };
         let commits: Vec<Value> = repository
             .git(&["rev-list", "--reverse", &range])
             .lines()
@@ -154,7 +155,7 @@ impl GitHub {
             })
             .collect();
         json!({
-            "ref": reference, "before": before, "after": after, "created": before.starts_with('0'), "deleted": false, "forced": false,
+            "ref": reference, "before": before, "after": after, "created": created, "deleted": false, "forced": false,
             "repository": self.named(full_name), "pusher": { "name": "ada" }, "sender": { "login": "ada" },
             "head_commit": { "id": after, "message": message }, "commits": commits,
         })
