@@ -5,7 +5,7 @@
 use std::{collections::VecDeque, io::ErrorKind};
 
 use domain::view::Stream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::{Docker, DockerError};
 use crate::{
@@ -68,6 +68,18 @@ where
     command
 }
 
+/// Starts a call; `asked` names it in errors.
+pub(crate) fn spawn(asked: &str, command: &mut Command) -> Result<Child, DockerError> {
+    command.spawn().map_err(|e| match e.kind() {
+        ErrorKind::NotFound => DockerError::NoProgram,
+        _ => not_run(asked, &e),
+    })
+}
+
+fn not_run(asked: &str, error: &std::io::Error) -> DockerError {
+    DockerError::Other(format!("`docker {asked}` could not be run: {error}"))
+}
+
 /// Asks something that is answered soon, unless the stage ends first.
 pub(crate) async fn ask(stage: &Context, docker: &Docker, arguments: &[&str]) -> Result<String, Undone> {
     tokio::select! {
@@ -98,11 +110,7 @@ pub(crate) async fn run<W: Watch>(
     mut command: Command,
     watch: &crate::command::Shared<W>,
 ) -> Result<bool, Undone> {
-    let cannot = |e| DockerError::Other(format!("`docker {asked}` could not be run: {e}"));
-    let mut child = command.spawn().map_err(|e| match e.kind() {
-        ErrorKind::NotFound => DockerError::NoProgram,
-        _ => cannot(e),
-    })?;
-    let status = follow(stage, &mut child, watch, Leftovers::End).await.map_err(cannot)?;
+    let mut child = spawn(asked, &mut command)?;
+    let status = follow(stage, &mut child, watch, Leftovers::End).await.map_err(|e| not_run(asked, &e))?;
     status.map(|status| status.success()).ok_or(Undone::Ended)
 }

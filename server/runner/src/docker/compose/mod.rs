@@ -5,6 +5,7 @@
 //! is taken down. Refuses to publish anything beyond this host, and to share anything with another run.
 
 mod ask;
+mod events;
 mod find;
 mod health;
 mod image;
@@ -175,7 +176,7 @@ fn killed(code: i32) -> &'static str {
 async fn not_up(project: &mut Project<'_>, error: &DockerError, dead: &[Died]) -> Failure {
     // Whatever Compose made of it: a daemon that no longer answers is the reason.
     if let Err(away @ DockerError::Away { .. }) = project.docker.version().await {
-        return Failure::new(project::went_away(&away));
+        return Failure::new(events::went_away(&away));
     }
     let said = match error {
         DockerError::Other(said) | DockerError::Missing(said) | DockerError::RegistryAway(said) => said,

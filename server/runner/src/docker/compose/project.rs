@@ -5,9 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    io::ErrorKind,
     path::{Path, PathBuf},
-    process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,12 +13,14 @@ use std::{
 use domain::view::{ErrorLine, Stream};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout},
     task::JoinSet,
     time::timeout,
 };
 
-use super::super::{Docker, DockerError, labels, leftovers, stream};
+use super::{
+    super::{Docker, DockerError, labels, leftovers, stream},
+    events::{Event, Events},
+};
 use crate::{
     command::Watch,
     context::{Context, cannot},
@@ -31,11 +31,10 @@ use crate::{
 const STOP: Duration = Duration::from_secs(90);
 /// How long the last lines may take to come once nothing runs any more.
 const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long Compose may take to notice for itself that the daemon is away.
+const NOTICE: Duration = Duration::from_secs(20);
 /// So many of its last lines tell why `docker compose` failed.
 const LAST: usize = 20;
-/// What an event is shown as.
-const EVENT: &str = "{{.Action}}\t{{.Actor.ID}}\t{{.TimeNano}}\t{{index .Actor.Attributes \"com.docker.compose.service\"}}\t{{index .Actor.Attributes \"exitCode\"}}";
-
 /// What became of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Died {
@@ -52,7 +51,7 @@ pub(super) struct Project<'a> {
     pub name: String,
     pub(super) docker: Docker,
     file: PathBuf,
-    events: Option<(Child, Lines<BufReader<ChildStdout>>)>,
+    events: Events,
     logs: JoinSet<()>,
     judges: HashMap<String, Arc<Mutex<Judge>>>,
     running: BTreeMap<String, String>,
@@ -77,7 +76,7 @@ impl<'a> Project<'a> {
             name,
             docker,
             file,
-            events: None,
+            events: Events::Unasked,
             logs: JoinSet::new(),
             judges: HashMap::new(),
             running: BTreeMap::new(),
@@ -110,25 +109,7 @@ impl<'a> Project<'a> {
         std::fs::create_dir_all(self.file.parent().unwrap_or(Path::new(".")))
             .and_then(|()| write())
             .map_err(|e| cannot("write", &self.file, &e))?;
-        let since = crate::sink::now().0 - 1000;
-        let since = format!("{}.{:03}", since / 1000, since % 1000);
-        let attempt = format!("label={}={}", labels::ATTEMPT, self.stage.tree.cookie());
-        let arguments = [
-            "events",
-            "--since",
-            &since,
-            "--filter",
-            "type=container",
-            "--filter",
-            &attempt,
-            "--format",
-            EVENT,
-        ];
-        let mut child = self.spawn("events", &arguments)?;
-        let Some(pipe) = child.stdout.take() else {
-            return Err(Failure::new("the daemon's events cannot be read"));
-        };
-        self.events = Some((child, BufReader::new(pipe).lines()));
+        self.events = Events::listen(self.stage, &self.docker)?;
         Ok(())
     }
 
@@ -160,10 +141,7 @@ impl<'a> Project<'a> {
         mut enough: impl FnMut(&Died) -> bool,
     ) -> Result<(), DockerError> {
         let mut command = self.compose(rest);
-        let mut child = command.spawn().map_err(|e| match e.kind() {
-            ErrorKind::NotFound => DockerError::NoProgram,
-            _ => DockerError::Other(format!("`docker compose` could not be run: {e}")),
-        })?;
+        let mut child = stream::spawn("compose", &mut command)?;
         // Should this be dropped half-way, whoever takes down knows that more may come.
         self.composing = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         let last = Arc::new(Mutex::new(VecDeque::new()));
@@ -184,8 +162,14 @@ impl<'a> Project<'a> {
                         return Ok(());
                     }
                     Ok(_) => {}
-                    // The daemon is away: Compose will say so.
-                    Err(_) => break child.wait().await,
+                    // The daemon is away: Compose will say so, or be ended.
+                    Err(_) => match timeout(NOTICE, child.wait()).await {
+                        Ok(status) => break status,
+                        Err(_) => {
+                            self.end_compose();
+                            break child.wait().await;
+                        }
+                    },
                 },
             }
         };
@@ -225,21 +209,10 @@ impl<'a> Project<'a> {
         self.docker.ask(&arguments).await.map(drop)
     }
 
-    /// The next end of a container. Those that start meanwhile are listened to.
+    /// The next end of a container. Those that start meanwhile are listened to. Dropped half-way, it loses nothing.
     pub async fn died(&mut self) -> Result<Died, Failure> {
         loop {
-            let Some((_, lines)) = &mut self.events else { return std::future::pending().await };
-            let Ok(Some(line)) = lines.next_line().await else {
-                self.events = None;
-                let why = self.docker.version().await.err();
-                return Err(Failure::new(match why {
-                    Some(error) => went_away(&error),
-                    None => "the Docker daemon was started again in the middle of the test: rerun".into(),
-                }));
-            };
-            let mut fields = line.split('\t');
-            let mut field = || fields.next().unwrap_or_default().to_owned();
-            let (action, id, nanos, service, code) = (field(), field(), field(), field(), field());
+            let Event { action, id, nanos, service, code } = self.events.next(&self.docker).await?;
             match action.as_str() {
                 "start" => {
                     self.running.insert(id.clone(), service.clone());
@@ -248,7 +221,7 @@ impl<'a> Project<'a> {
                 "die" => {
                     self.running.remove(&id);
                     self.over.insert(id, nanos);
-                    return Ok(Died { service, code: code.parse().unwrap_or(-1) });
+                    return Ok(Died { service, code });
                 }
                 _ => {}
             }
@@ -262,9 +235,10 @@ impl<'a> Project<'a> {
             Some(at) if at > 0 => format!("{}.{}", &nanos[..at], &nanos[at..]),
             _ => "0".into(),
         };
-        let mut child = match self.spawn("logs", &["logs", "--follow", "--since", &since, id]) {
+        let mut command = stream::call(self.stage, &self.docker, ["logs", "--follow", "--since", &since, id]);
+        let mut child = match stream::spawn("logs", &mut command) {
             Ok(child) => child,
-            Err(failure) => return self.stage.log.system(format!("{service}: {}", failure.reason)),
+            Err(error) => return self.stage.log.system(format!("{service}: {error}")),
         };
         let judge = self.judges.entry(service.to_owned()).or_default().clone();
         let head = if self.nameless == Some(service) { String::new() } else { format!("{service} | ") };
@@ -346,7 +320,7 @@ impl<'a> Project<'a> {
         self.running.clear();
         let _ = timeout(LAST_LINES, async { while self.logs.join_next().await.is_some() {} }).await;
         self.logs.abort_all();
-        self.events = None;
+        self.events = Events::Unasked;
         let _ = std::fs::remove_file(&self.file);
     }
 
@@ -364,22 +338,6 @@ impl<'a> Project<'a> {
             let _ = self.docker.ask(&arguments).await; // what stays is an image like any other and goes by its age
         }
     }
-
-    fn spawn(&self, asked: &str, arguments: &[&str]) -> Result<Child, Failure> {
-        let mut command = stream::call(self.stage, &self.docker, arguments);
-        if asked == "events" {
-            command.stderr(Stdio::null());
-        }
-        command.spawn().map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Failure::new(DockerError::NoProgram.to_string()),
-            _ => Failure::new(format!("`docker {asked}` could not be run: {e}")),
-        })
-    }
-}
-
-/// The reason of a test whose daemon is gone.
-pub fn went_away(error: &DockerError) -> String {
-    format!("the Docker daemon went away in the middle of the test: {error}")
 }
 
 /// Lines of Compose's own: into the log when they say more than that a container comes or goes.
