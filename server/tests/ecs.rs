@@ -48,7 +48,21 @@ async fn a_service_that_is_not_there_is_made_from_the_form_and_connected() {
 
     // What there is can be picked, with what it runs; and there is a way to what is not.
     let new = format!("/services/new?repository={repository}");
+    ecs(&aws, "CreateCluster", json!({ "clusterName": "closed" })).await;
+    let denied = json!({
+        "operation": "ListServices", "containing": ["closed"], "times": 1,
+        "error": "AccessDeniedException", "message": "User: x is not authorized",
+    });
+    aws.fault(&denied).await;
     let page = person.page(&new).await;
+    assert!(page.contains("the cluster closed cannot be listed: AWS refuses ecs:ListServices"), "{page}");
+    assert!(page.contains("<option value=\"shop/orders\">orders in shop: orders orders:7"), "{page}");
+    // It is believed for a moment.
+    let page = testkit::until("everything to be listed", async || {
+        let page = person.page(&new).await;
+        (!page.contains("cannot be listed")).then_some(page)
+    })
+    .await;
     assert!(page.contains("orders in shop: orders orders:7 (0 of 0 tasks run)"), "{page}");
     assert!(page.contains("One that is not there yet"));
     let pipeline = [
@@ -144,6 +158,7 @@ async fn a_service_that_is_not_there_is_made_from_the_form_and_connected() {
     let why = server.api.post("/cloud/services", other).await.is(422);
     assert_eq!(why["errors"][0]["field"], "service", "{why}");
     let account = server.api.get("/cloud/services").await.is(200);
-    assert_eq!(account["clusters"], json!(["shop"]));
+    assert_eq!(account["clusters"], json!(["closed", "shop"]));
+    assert_eq!(account["unlisted"], json!([]));
     assert_eq!(account["services"].as_array().unwrap().len(), 3, "{account}");
 }

@@ -14,6 +14,18 @@ pub struct CloudAccount {
     pub clusters: Vec<String>,
     /// The services in them.
     pub services: Vec<CloudService>,
+    /// Clusters whose services could not be listed, each with why. They can be named all the same.
+    pub unlisted: Vec<UnlistedCluster>,
+}
+
+/// A cluster whose services could not be listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UnlistedCluster {
+    /// Its name.
+    pub cluster: String,
+    /// Why, with the remedy where there is one.
+    pub reason: String,
 }
 
 /// A service of a cloud that an environment may be.

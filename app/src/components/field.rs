@@ -54,15 +54,24 @@ pub fn Input(
     /// Whether it must be filled.
     #[prop(optional)]
     required: bool,
+    /// Values that are known already, each with a word of what it is: proposed, not required.
+    #[prop(optional)]
+    known: Vec<(String, String)>,
     /// Where errors come from.
     wrong: Wrong,
 ) -> impl IntoView {
     let id = id_of(&name);
     let says = message(&wrong, &path);
+    let list = format!("{id}-known");
+    let proposed = (!known.is_empty()).then(|| {
+        let options = known.into_iter().map(|(value, what)| view! { <option value=value>{what}</option> });
+        view! { <datalist id=list.clone()>{options.collect_view()}</datalist> }
+    });
     view! {
         <div class="field">
             <label for=id.clone()>{label}</label>
             <input
+                list=proposed.is_some().then_some(list)
                 id=id.clone()
                 name=name
                 class:code=code
@@ -75,6 +84,7 @@ pub fn Input(
                 aria-describedby=format!("{id}-note")
                 aria-invalid=says.as_ref().map(|_| "true")
             />
+            {proposed}
             <Note id hint says/>
         </div>
     }

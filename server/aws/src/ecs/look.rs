@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use aws_sdk_ecs::types::{ContainerDefinition, DeploymentRolloutState, Service, TaskDefinition};
 use control::ports::{Cloud, Deployed, NotMade, PortError};
 use domain::{
-    cloud::{CloudAccount, CloudContainer, CloudService, NewCloudService},
+    cloud::{CloudAccount, CloudContainer, CloudService, NewCloudService, UnlistedCluster},
     containers::{EcsService, short_digest},
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -90,30 +90,36 @@ impl EcsCloud {
         let until = Instant::now() + RUNS;
         let clusters = self.clusters().await?;
         let name = |arn: &str| arn.rsplit('/').next().unwrap_or_default().to_owned();
-        let found = stream::iter(clusters.clone()).map(async |cluster: String| {
-            let arns = self.services_of(&cluster).await?;
-            let services = self.describe(&cluster, &arns).await?;
-            let cluster = name(&cluster);
-            Ok::<_, AwsError>(services.into_iter().map(move |service| (cluster.clone(), service)))
+        let listed = stream::iter(clusters.clone()).map(async |cluster: String| {
+            let services = async || self.describe(&cluster, &self.services_of(&cluster).await?).await;
+            (name(&cluster), services().await)
         });
-        let found: Vec<_> = found.buffered(AT_ONCE).try_collect().await?;
-        let found = stream::iter(found.into_iter().flatten().enumerate());
-        let services = found.map(async |(index, (cluster, service))| {
-            let asked = service.task_definition().filter(|_| index < MOST);
-            CloudService {
-                cluster,
-                service: service.service_name().unwrap_or_default().into(),
-                containers: match asked {
-                    Some(definition) => self.containers(definition, until).await,
-                    None => Vec::new(),
-                },
-                running: u32::try_from(service.running_count()).unwrap_or(0),
-                desired: u32::try_from(service.desired_count()).unwrap_or(0),
+        let listed: Vec<_> = listed.buffered(AT_ONCE).collect().await;
+        let (mut found, mut unlisted) = (Vec::new(), Vec::new());
+        for (cluster, services) in listed {
+            match services {
+                Ok(services) => found.extend(services.into_iter().map(|service| (cluster.clone(), service))),
+                Err(error) => unlisted.push(UnlistedCluster { cluster, reason: error.to_string() }),
             }
-        });
+        }
+        let services =
+            stream::iter(found.into_iter().enumerate()).map(async |(index, (cluster, service))| {
+                let asked = service.task_definition().filter(|_| index < MOST);
+                CloudService {
+                    cluster,
+                    service: service.service_name().unwrap_or_default().into(),
+                    containers: match asked {
+                        Some(definition) => self.containers(definition, until).await,
+                        None => Vec::new(),
+                    },
+                    running: u32::try_from(service.running_count()).unwrap_or(0),
+                    desired: u32::try_from(service.desired_count()).unwrap_or(0),
+                }
+            });
         let mut account = CloudAccount {
             clusters: clusters.iter().map(|arn| name(arn)).collect(),
             services: services.buffered(AT_ONCE).collect().await,
+            unlisted,
         };
         account.clusters.sort();
         account.services.sort_by(|a, b| (&a.cluster, &a.service).cmp(&(&b.cluster, &b.service)));

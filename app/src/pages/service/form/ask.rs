@@ -45,6 +45,7 @@ impl Ask {
             placeholder: "",
             code: false,
             required: false,
+            known: Vec::new(),
             rows: None,
         }
     }
@@ -76,6 +77,7 @@ pub struct Field<'a> {
     placeholder: &'static str,
     code: bool,
     required: bool,
+    known: Vec<(String, String)>,
     rows: Option<usize>,
 }
 
@@ -105,6 +107,11 @@ impl Field<'_> {
         Self { required: true, ..self }
     }
 
+    /// Proposes values, each with a word of what it is.
+    pub fn known(self, known: Vec<(String, String)>) -> Self {
+        Self { known, ..self }
+    }
+
     /// As high as this at least.
     pub fn rows(self, rows: usize) -> Self {
         Self { rows: Some(rows), ..self }
@@ -112,12 +119,14 @@ impl Field<'_> {
 
     /// The field itself.
     pub fn show(self) -> AnyView {
-        let Self { ask, label, name, path, value, hint, placeholder, code, required, rows } = self;
+        let Self { ask, label, name, path, value, hint, placeholder, code, required, known, rows } = self;
         let name = posted(&name);
         let hint = ask.reason(&path, &hint);
         let wrong = ask.wrong.clone();
         match rows {
-            None => view! { <Input label name path value hint placeholder code required wrong/> }.into_any(),
+            None => {
+                view! { <Input label name path value hint placeholder code required known wrong/> }.into_any()
+            }
             Some(rows) => view! { <Area label name path value hint placeholder rows wrong/> }.into_any(),
         }
     }

@@ -3,7 +3,7 @@
 //! Refuses to be in the way: what a service does not use is folded or out of sight, but never when something is wrong with it.
 
 use domain::{
-    cloud::{CloudContainer, CloudService},
+    cloud::{CloudAccount, CloudContainer, CloudService},
     containers::{RestartPolicy, TargetKind, short_digest},
     stage::EnvironmentName,
     view::{Containers, Daemon},
@@ -129,14 +129,13 @@ fn cloud(
     here: &Containers,
 ) -> AnyView {
     let (name, at) = (format!("containers.{environment}.ecs"), format!("environments.{environment}.ecs"));
-    let service = match &here.cloud {
-        Ok(all) => {
+    let known = here.cloud.iter().flat_map(|all| &all.services);
+    let known = known.map(|one| (format!("{}/{}", one.cluster, one.service), runs(one)));
+    let service = match not_listed(&here.cloud) {
+        None => {
             let mut options = vec![(String::new(), "none".to_owned())];
-            options.extend(
-                all.services.iter().map(|one| (format!("{}/{}", one.cluster, one.service), runs(one))),
-            );
-            let known = options.iter().any(|(value, _)| *value == of.ecs);
-            if !known {
+            options.extend(known);
+            if !options.iter().any(|(value, _)| *value == of.ecs) {
                 options.push((of.ecs.clone(), format!("{} (not in this account and region)", of.ecs)));
             }
             view! {
@@ -145,12 +144,13 @@ fn cloud(
             }
             .into_any()
         }
-        Err(why) => ask
+        Some(why) => ask
             .line("Service", name.clone(), &of.ecs)
             .at(at.clone())
             .code()
             .empty("cluster/service")
-            .hint(format!("Typed, because AWS cannot be asked: {why}"))
+            .known(known.collect())
+            .hint(format!("Typed, because {why}"))
             .show(),
     };
     // With what was typed: it comes back from there.
@@ -171,6 +171,18 @@ fn cloud(
         </section>
     }
     .into_any()
+}
+
+/// Why what there is to pick from is not the whole, if it is not.
+fn not_listed(cloud: &Result<CloudAccount, String>) -> Option<String> {
+    let all = match cloud {
+        Ok(all) => all,
+        Err(why) => return Some(format!("AWS cannot be asked: {why}")),
+    };
+    let each = all.unlisted.iter();
+    let each: Vec<_> =
+        each.map(|one| format!("the cluster {} cannot be listed: {}", one.cluster, one.reason)).collect();
+    (!each.is_empty()).then(|| each.join("; "))
 }
 
 /// What a service of a cloud runs, in a line.

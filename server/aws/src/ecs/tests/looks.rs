@@ -33,6 +33,17 @@ async fn services_are_listed_with_what_they_run() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_cannot_be_listed_keeps_no_other_from_it() {
+    let script = Script::serve(world(), |_, _| ()).await;
+    script.world(|world| world.gone = vec!["old"]);
+    let found = EcsCloud::new(script.account(|_| "KEY")).account().await.unwrap();
+    assert_eq!(found.clusters, ["main", "old"]);
+    assert_eq!(found.services.len(), 1);
+    assert_eq!(found.unlisted[0].cluster, "old");
+    assert!(found.unlisted[0].reason.contains("Cluster not found"), "{:?}", found.unlisted);
+}
+
+#[tokio::test]
 async fn what_really_runs_is_held_against_what_should() {
     let (script, ended, _) = played(world(), heals).await;
     assert_eq!(ended, Ok(()));

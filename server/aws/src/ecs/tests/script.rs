@@ -65,6 +65,8 @@ pub struct World {
     pub repositories: Vec<(String, Value, Option<String>)>,
     pub images: Vec<Value>,
     pub created: Value,
+    /// Clusters beside `main`, gone by the time somebody asks for their services.
+    pub gone: Vec<&'static str>,
     /// Everything that was asked, in order.
     pub calls: Vec<(String, Value)>,
     pub updated_at: Option<Duration>,
@@ -298,7 +300,13 @@ impl World {
                 json!({ "imageDetails": [{}] })
             }
             "DescribeImages" => return Err((400, "ImageNotFoundException", "it does not exist".into())),
-            "ListClusters" => json!({ "clusterArns": [format!("{ACCOUNT}:cluster/main")] }),
+            "ListClusters" => {
+                let all = self.gone.iter().chain(&["main"]);
+                json!({ "clusterArns": all.map(|name| format!("{ACCOUNT}:cluster/{name}")).collect::<Vec<_>>() })
+            }
+            "ListServices" if !asked["cluster"].as_str().is_some_and(|name| name.ends_with("/main")) => {
+                return Err((400, "ClusterNotFoundException", "Cluster not found.".into()));
+            }
             "ListServices" => json!({ "serviceArns": [format!("{ACCOUNT}:service/main/orders")] }),
             "CreateService" if self.created["serviceName"] == asked["serviceName"] => {
                 let message = "Creation of service was not idempotent.".into();
