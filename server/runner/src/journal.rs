@@ -113,8 +113,12 @@ impl Journal {
         self.spool.unread()
     }
 
-    /// Lines from number `from` on: at least one if there is one, at most `lines`, about `bytes` of text.
+    /// Lines from number `from` on: at least one if there is one, at most `lines`, about `bytes` of text. In the place of those that the
+    /// server had, and that are not here any more, stand empty ones, the first of which says so: what follows keeps its numbers.
     pub fn read(&mut self, from: u64, lines: usize, bytes: usize) -> io::Result<Vec<NewLine>> {
+        if from < self.spool.first() {
+            return Ok(lost(from, self.spool.first(), lines));
+        }
         let beyond = from.checked_sub(self.spool.next()).filter(|_| self.closed);
         match (beyond, &mut self.tail) {
             (Some(at), Some((tail, _))) => tail.read(at, lines, bytes),
@@ -210,6 +214,18 @@ impl Journal {
         }
         all
     }
+}
+
+/// What stands in the place of lines from number `from` on, up to `end`.
+fn lost(from: u64, end: u64, most: usize) -> Vec<NewLine> {
+    let count = (end - from).min(most as u64);
+    let (first, last) = (grouped(from + 1), grouped(from + count));
+    let told = format!(
+        "lines {first} to {last} are lost: the server had them, and was restored to a moment before them"
+    );
+    let texts = std::iter::once(told).chain(std::iter::repeat(String::new()));
+    let at = now();
+    texts.zip(0..count).map(|(text, _)| NewLine { at, stream: Stream::System, text }).collect()
 }
 
 /// How many of these lines are no more than so many, and so many bytes; and how many bytes they are.

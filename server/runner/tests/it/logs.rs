@@ -72,6 +72,22 @@ async fn a_server_that_was_restored_from_a_backup_gets_the_log_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_that_nobody_has_any_more_are_told_and_the_others_keep_their_numbers() {
+    let server = Server::start().await;
+    server.inner().forgets = true;
+    // Six megabytes: more than is kept here once the server has it.
+    server.succeeds(server.command("seq -f 'line %01000.0f' 1 6000")).await;
+    let inner = server.inner();
+    assert!(!inner.forgets, "it had forgotten");
+    let first = &inner.lines[0].text;
+    assert!(first.starts_with("lines 1 to ") && first.contains(" are lost: the server had them"), "{first}");
+    let number = |text: &str| text.strip_prefix("line ").and_then(|number| number.parse::<usize>().ok());
+    let kept = inner.lines.iter().enumerate().filter_map(|(at, line)| Some((at, number(&line.text)?)));
+    let before: std::collections::BTreeSet<usize> = kept.map(|(at, number)| at - number).collect();
+    assert!(before.len() <= 1, "{before:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_behind_is_waited_for_or_not_as_the_rules_say() {
     for behind in [Behind::Wait, Behind::Spool] {
         let server = Server::start().await;
