@@ -113,3 +113,45 @@ async fn what_aws_refuses_for_a_while_is_told_and_tried_again() {
     assert_eq!(run.status, Status::Cancelled, "{run:?}");
     assert!(why.ends_with("its execution is gone: it was deleted, or its state machine was"), "{why}");
 }
+
+#[tokio::test]
+async fn credentials_that_are_renewed_in_a_profile_are_used_without_a_restart() {
+    let test = "aws::refused::credentials_that_are_renewed_in_a_profile_are_used_without_a_restart";
+    let Some(aws) = Aws::find(test).await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("credentials");
+    let write = |key: &str| {
+        let text = format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n");
+        std::fs::write(&profile, text).unwrap();
+    };
+    write("FIRST");
+    let more = vec![
+        ("AWS_ACCESS_KEY_ID", String::new()),
+        ("AWS_SECRET_ACCESS_KEY", String::new()),
+        ("AWS_SHARED_CREDENTIALS_FILE", profile.display().to_string()),
+    ];
+    let driven = Driven::start_with(&aws, "renewed", Store::Sqlite, more).await;
+    let (server, api) = (&driven.server, &driven.server.api);
+    let (_, mut settings) = tiny(server, "orders");
+    settings["commands"] = json!({ "prepare": "true" });
+    let service = api.connect(&settings).await;
+    api.succeeded(api.start(&service).await.id).await;
+    let started_by = || {
+        let all = aws.requests().into_iter().filter(|request| request["operation"] == "StartExecution");
+        all.map(|request| request["key"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(started_by(), ["FIRST"]);
+
+    // From now on nothing is done any more for those that were there first, whatever is asked.
+    let expired = json!({ "key": "FIRST", "error": EXPIRED.0, "message": EXPIRED.1, "times": 1_000_000 });
+    aws.fault(&expired).await;
+    let run = api.start(&service).await.id;
+    driven
+        .hindered(run, "the execution cannot be started: the credentials of AWS are not valid any more")
+        .await;
+    write("SECOND");
+    let run = api.succeeded(run).await;
+    assert_eq!(run.reason, None);
+    assert_eq!(started_by().last().map(String::as_str), Some("SECOND"));
+    api.succeeded(api.start(&service).await.id).await;
+}
