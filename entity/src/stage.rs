@@ -39,6 +39,8 @@ pub struct Model {
     pub error_seq: Option<i64>,
     /// Its text.
     pub error_text: Option<String>,
+    /// For a failure: the exit code of what failed.
+    pub exit_code: Option<i32>,
     /// The deployment this stage makes, fixed at its first attempt.
     pub deployment_id: Option<String>,
     /// The data folder in which the current attempt runs.

@@ -14,6 +14,7 @@ mod m0009_executions;
 mod m0010_tokens;
 mod m0011_notices;
 mod m0013_execution_names;
+mod m0014_exit_codes;
 
 /// Runs the steps in order.
 pub struct Migrator;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_tokens::Migration),
             Box::new(m0011_notices::Migration),
             Box::new(m0013_execution_names::Migration),
+            Box::new(m0014_exit_codes::Migration),
         ]
     }
 }

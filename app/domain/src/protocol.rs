@@ -458,6 +458,9 @@ pub struct Finish {
     pub reason: Option<String>,
     /// For a failure: the line to look at first.
     pub error: Option<ErrorLine>,
+    /// The exit code of what failed, as a shell says it: of a process that a signal ended, 128 and the signal's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     /// How many lines the log has.
     pub lines: u64,
     /// What was made.

@@ -4,8 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use control::engine::executions::Letter;
-use domain::StageKind;
+use control::engine::executions::{Fall, Letter};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,17 +14,21 @@ struct Failure {
     stage: Option<String>,
     error: String,
     cause: Value,
+    exit_code: Option<i32>,
 }
 
 impl Failure {
-    fn told(&self) -> (Option<StageKind>, String) {
+    fn told(&self) -> Fall {
         let cause = match &self.cause {
             Value::String(text) => text.clone(),
             Value::Null => String::new(),
             other => other.to_string(),
         };
-        let stage = self.stage.as_deref().and_then(|stage| stage.parse().ok());
-        (stage, why(&self.error, &cause))
+        Fall {
+            stage: self.stage.as_deref().and_then(|stage| stage.parse().ok()),
+            why: why(&self.error, &cause),
+            exit_code: self.exit_code,
+        }
     }
 }
 
@@ -79,8 +82,8 @@ fn letter(ours: Ours) -> Result<Letter, String> {
     Ok(match ours {
         Ours::Gate { run, token } => Letter::Gate { run: id(run)?, token: token.into() },
         Ours::Failed { run, first, others } => {
-            let stages = std::iter::once(&first).chain(&others).map(Failure::told).collect();
-            Letter::Failed { run: id(run)?, stages }
+            let falls = std::iter::once(&first).chain(&others).map(Failure::told).collect();
+            Letter::Failed { run: id(run)?, falls }
         }
         Ours::Ended { run, status } => {
             let how = if status == "succeeded" { Ok(()) } else { Err(format!("its execution {status}")) };
@@ -224,6 +227,8 @@ fn help(said: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use domain::StageKind;
+
     use super::*;
 
     const RUN: &str = "01J00000000000000000000000";
@@ -235,14 +240,15 @@ mod tests {
         assert!(!format!("{gate:?}").contains("AAA"), "a token is as good as an approval");
         let failed = read(&format!(
             r#"{{"kind":"failed","run":"{RUN}","stage":"unit_test","error":"States.Timeout","cause":"",
-                 "others":[{{"stage":"code_quality","error":"","cause":"odd"}}]}}"#
+                 "others":[{{"stage":"code_quality","error":"","cause":"odd","exit_code":137}}]}}"#
         ));
-        let Letter::Failed { stages, .. } = failed.unwrap() else { unreachable!() };
+        let Letter::Failed { falls, .. } = failed.unwrap() else { unreachable!() };
+        let fall = |stage, why: &str, exit_code| Fall { stage: Some(stage), why: why.into(), exit_code };
         assert_eq!(
-            stages,
+            falls,
             [
-                (Some(StageKind::UnitTest), "its task did not end within its limit".to_owned()),
-                (Some(StageKind::CodeQuality), "odd".to_owned()),
+                fall(StageKind::UnitTest, "its task did not end within its limit", None),
+                fall(StageKind::CodeQuality, "odd", Some(137)),
             ]
         );
         let ended = read(&format!(r#"{{"kind":"ended","run":"{RUN}","status":"succeeded"}}"#)).unwrap();

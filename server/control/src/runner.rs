@@ -169,9 +169,12 @@ impl Control {
             (reason, ..) => reason.clone(),
         };
         state.apply(kind, event, reason, now)?;
-        if let (Some(error), Some(row)) = (&finish.error, state.stage_mut(kind)) {
-            row.error_seq = Some(error.seq as i64);
-            row.error_text = Some(error.text.chars().take(500).collect());
+        if let Some(row) = state.stage_mut(kind) {
+            row.exit_code = finish.exit_code.filter(|_| event == StageEvent::Fail);
+            if let Some(error) = &finish.error {
+                row.error_seq = Some(error.seq as i64);
+                row.error_text = Some(error.text.chars().take(500).collect());
+            }
         }
         let outputs = finish.outputs;
         if let Some(message) = outputs.message {

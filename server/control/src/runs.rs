@@ -109,6 +109,7 @@ impl Control {
                 lines: 0,
                 error_seq: None,
                 error_text: None,
+                exit_code: None,
                 deployment_id: None,
                 folder: None,
                 node: None,

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use control::{
     Actor, Control, Error, Ports, Setup,
-    engine::executions::{EngineError, Executions, Letter, Message, Size, Standing},
+    engine::executions::{EngineError, Executions, Fall, Letter, Message, Size, Standing},
     nodes::Node,
     store::{Store, executions, services},
 };
@@ -225,7 +225,7 @@ impl Story {
         let reason = (outcome == Outcome::Failure).then(|| format!("{kind} exited with 1"));
         let artifact = (kind == StageKind::Build).then(|| "b".repeat(64));
         let outputs = Outputs { artifact, artifact_size: Some(7), ..Outputs::default() };
-        let end = Finish { outcome, reason, error: None, lines: 0, outputs };
+        let end = Finish { outcome, reason, error: None, exit_code: None, lines: 0, outputs };
         self.control.finish(&proven, end.clone()).await.unwrap();
         self.control.finish(&proven, end).await.unwrap();
     }
@@ -282,7 +282,7 @@ fn start_as(store: Store, ports: Ports, clock: &Arc<AtomicI64>, tasks_elsewhere:
 }
 
 fn failed(run: RunId, stage: StageKind, why: &str) -> Letter {
-    Letter::Failed { run, stages: vec![(Some(stage), why.to_owned())] }
+    Letter::Failed { run, falls: vec![Fall { stage: Some(stage), why: why.to_owned(), exit_code: None }] }
 }
 
 const CHECKED: [StageKind; 5] = [
@@ -440,6 +440,17 @@ async fn what_never_starts_and_what_ends_without_a_word_gets_a_verdict() {
     assert_eq!(story.status(run, StageKind::CodeQuality).await.0, Status::Success, "it has its verdict");
     let (status, reason, _) = story.status(run, StageKind::Build).await;
     assert_eq!((status, reason.as_deref()), (Status::Skipped, Some("not run: Unit Test failed")));
+
+    // A task that had its stage and was killed: with which code is kept.
+    let run = story.run().await;
+    story.drive().await;
+    let claim = story.claim(run, StageKind::Prepare, 0, "one");
+    story.control.claim_stage(&claim).await.unwrap();
+    let killed = Fall { stage: Some(StageKind::Prepare), why: "out of memory".into(), exit_code: Some(137) };
+    story.hear(Letter::Failed { run, falls: vec![killed] }).await;
+    let prepare = story.control.run(run).await.unwrap().stage(StageKind::Prepare).cloned().unwrap();
+    assert_eq!(prepare.reason.as_deref(), Some("runner lost: out of memory"));
+    assert_eq!((prepare.status, prepare.exit_code), (Status::Failure, Some(137)));
 
     // An execution that was stopped by hand while a stage is in progress.
     let run = story.run().await;

@@ -78,7 +78,7 @@ pub(crate) async fn run(
 
 /// The failure of a command that the stage's end ended.
 pub(crate) fn was_ended(command: &str, error: Option<ErrorLine>) -> Failure {
-    Failure { reason: format!("{} was ended", short(command)), error }
+    Failure { reason: format!("{} was ended", short(command)), error, exit_code: None }
 }
 
 /// Takes in a child's output until it has ended; none when the stage had to end first, and the child with it.

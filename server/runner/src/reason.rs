@@ -21,12 +21,14 @@ pub struct Failure {
     pub reason: String,
     /// Where to look.
     pub error: Option<ErrorLine>,
+    /// The exit code of what failed, as a shell says it.
+    pub exit_code: Option<i32>,
 }
 
 impl Failure {
     /// Without a line to look at.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), error: None }
+        Self { reason: reason.into(), error: None, exit_code: None }
     }
 }
 
@@ -112,7 +114,8 @@ impl Judge {
             (None, Some(number)) => format!("{name} was killed by {}", signal(number)),
             (None, None) => format!("{name} ended without an exit status"),
         };
-        Failure { reason, error: self.verdict() }
+        let exit_code = status.code().or_else(|| Some(128 + status.signal()?));
+        Failure { reason, error: self.verdict(), exit_code }
     }
 }
 

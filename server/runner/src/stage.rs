@@ -154,6 +154,7 @@ pub async fn attempt(
             outcome: Outcome::Success,
             reason: None,
             error: None,
+            exit_code: None,
             lines: 0,
             outputs: Outputs::default(),
         },
@@ -235,7 +236,8 @@ fn failed(failure: Failure, ending: &Ending, job: &Job, lines: u64) -> Finish {
         ),
     };
     let error = failure.error.filter(|_| outcome == Outcome::Failure);
-    Finish { outcome, reason: Some(reason), error, lines, outputs: Outputs::default() }
+    let exit_code = failure.exit_code.filter(|_| outcome == Outcome::Failure);
+    Finish { outcome, reason: Some(reason), error, exit_code, lines, outputs: Outputs::default() }
 }
 
 /// Whether this stage starts containers that must not outlive it.

@@ -17,7 +17,8 @@ pub async fn of_run(server: &Server, run: &Run) -> Vec<String> {
     for stage in &run.stages {
         let error = stage.error.as_ref().map(|error| (error.seq, error.text.clone()));
         let (kind, status, attempt) = (stage.kind, stage.status, stage.attempt);
-        told.push(format!("{kind} {status} attempt {attempt} {:?} {error:?}", stage.reason));
+        let (reason, code) = (&stage.reason, stage.exit_code);
+        told.push(format!("{kind} {status} attempt {attempt} {reason:?} {code:?} {error:?}"));
     }
     told.extend(events(server, run).await);
     for stage in &run.stages {

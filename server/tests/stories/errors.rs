@@ -12,13 +12,13 @@ async fn commands_that_go_wrong_say_how() {
     let server = Server::start(SEAMLESS).await;
     let api = &server.api;
     let cases = [
-        ("missing", "no-such-command --all", 60, "not found: `no-such-command` does not exist"),
-        ("exits", "echo 'error: it is broken' >&2; exit 3", 60, "exited with 3"),
-        ("killed", "kill -9 $$", 60, "was killed by"),
-        ("endless", "trap '' TERM; while :; do sleep 0.1; done", 2, "did not end within 2 s"),
-        ("closed", "exec >&- 2>&-; exit 1", 60, "exited with 1"),
+        ("missing", "no-such-command --all", 60, "not found: `no-such-command` does not exist", Some(127)),
+        ("exits", "echo 'error: it is broken' >&2; exit 3", 60, "exited with 3", Some(3)),
+        ("killed", "kill -9 $$", 60, "was killed by", Some(137)),
+        ("endless", "trap '' TERM; while :; do sleep 0.1; done", 2, "did not end within 2 s", None),
+        ("closed", "exec >&- 2>&-; exit 1", 60, "exited with 1", Some(1)),
     ];
-    let runs = cases.map(async |(name, command, limit, reason)| {
+    let runs = cases.map(async |(name, command, limit, reason, code)| {
         let (_, mut settings) = checked(&server, name, json!({ "unit_test": command, "build": "true" }));
         settings["stage_timeout_s"] = json!(limit);
         let service = api.connect(&settings).await;
@@ -27,6 +27,7 @@ async fn commands_that_go_wrong_say_how() {
         let stage = run.stage(StageKind::UnitTest).unwrap();
         assert_eq!(stage.status, Status::Failure, "{name}: {stage:?}");
         assert!(stage.reason.as_deref().unwrap().contains(reason), "{name}: {stage:?}");
+        assert_eq!(stage.exit_code, code, "{name}");
         assert_eq!(
             run.reason.as_deref().unwrap(),
             format!("Unit Test: {}", stage.reason.as_deref().unwrap())

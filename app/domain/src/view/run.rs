@@ -68,6 +68,9 @@ pub struct Stage {
     pub log_removed: Option<String>,
     /// For a failure: the line to look at first.
     pub error: Option<ErrorLine>,
+    /// For a failure: the exit code of the command, the container or the task that failed, as a shell says it (128 and the signal's number
+    /// for one that a signal ended); `null` where nothing exited.
+    pub exit_code: Option<i32>,
     /// Its place in the queue, from 1, while it waits for a free slot.
     pub queue: Option<u32>,
 }

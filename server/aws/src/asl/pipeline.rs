@@ -252,6 +252,7 @@ fn failure(kind: StageKind) -> Value {
                   $exists($stage.ExitCode) ? 'exit code ' & $string($stage.ExitCode) : 'no exit code' ]), '; ') \
                   : $e.Error = 'States.Timeout' ? 'It took longer than it may.' \
                   : $exists($e.Cause) ? $e.Cause : '', \
+              'exit_code': $exists($stage.ExitCode) ? $stage.ExitCode : null, \
               'task': $exists($task.TaskArn) ? $task.TaskArn : '', \
               'lost': $exists($task.TaskArn) and ({lost}), \
               'others': [] }} )"
@@ -271,7 +272,7 @@ fn gate(states: &mut States, settings: &MachineSettings) {
     let failed =
         |error: &str, output| Catch { error_equals: vec![error.into()], output, next: FAILED.into() };
     let expired = json!({
-        "stage": kind, "error": "Seamless.GateExpired", "cause": "Nobody answered in time.", "task": "", "lost": false, "others": [],
+        "stage": kind, "error": "Seamless.GateExpired", "cause": "Nobody answered in time.", "exit_code": null, "task": "", "lost": false, "others": [],
     });
     states.add(
         "Gate",

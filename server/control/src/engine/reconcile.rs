@@ -124,6 +124,7 @@ impl Control {
                     "the runner was lost after the switch: what runs is what was to be deployed".into(),
                 ),
                 error: None,
+                exit_code: None,
                 lines: row.lines as u64,
                 outputs: Outputs::default(),
             };

@@ -117,6 +117,7 @@ pub fn stage(row: stage::Model, facts: &StageFacts) -> Result<Stage> {
         usual_ms: facts.usual.get(&row.kind).copied(),
         lines: if row.log_removed.is_some() { 0 } else { row.lines as u64 },
         log_removed: row.log_removed,
+        exit_code: row.exit_code,
         error: row.error_seq.zip(row.error_text).map(|(seq, text)| ErrorLine { seq: seq as u64, text }),
         queue: facts.queue.get(&row.id).copied(),
         id: row.id.parse()?,

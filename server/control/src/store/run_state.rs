@@ -138,6 +138,7 @@ impl RunState {
                 row.ended_at = None;
                 row.error_seq = None;
                 row.error_text = None;
+                row.exit_code = None;
                 row.heartbeat_at = None;
                 row.lines = 0;
             }

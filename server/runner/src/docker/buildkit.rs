@@ -81,10 +81,11 @@ impl Seen {
         let error = judge.and_then(Judge::verdict).or_else(|| line.cloned()).or_else(|| self.last.clone());
         let words = line.map_or(said, |line| plain(&line.text));
         let name = step.and_then(|step| self.names.get(step)).map_or("", String::as_str);
+        let code = exit_code(words);
         let place = self.line.map_or_else(|| dockerfile.to_owned(), |line| format!("{dockerfile}:{line}"));
         let reason = if judge.is_some_and(Judge::no_space) || words.contains("no space left on device") {
             DockerError::DiskFull.to_string()
-        } else if let Some(code) = exit_code(words) {
+        } else if let Some(code) = code {
             let instruction = name.split_once("] ").map_or(name, |(_, instruction)| instruction);
             let cut: String = instruction.chars().take(100).collect();
             let more = if cut.len() < instruction.len() { " ..." } else { "" };
@@ -103,7 +104,7 @@ impl Seen {
                 _ => format!("the image could not be built from {place}: {words}"),
             }
         };
-        Failure { reason, error }
+        Failure { reason, error, exit_code: code }
     }
 }
 

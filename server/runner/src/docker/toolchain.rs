@@ -184,37 +184,35 @@ impl Inside {
         if status.success() {
             return Ok(());
         }
-        let looking = seen(&looking);
-        Err(Failure {
-            reason: self.reason(command, status, &looking, memory),
-            error: looking.judge.verdict(),
-        })
+        Err(self.failure(command, status, &seen(&looking), memory))
     }
 
     /// What a failed command means.
-    fn reason(&self, command: &str, status: ExitStatus, looking: &Looking, memory: bool) -> String {
+    fn failure(&self, command: &str, status: ExitStatus, looking: &Looking, memory: bool) -> Failure {
         let image = &self.image;
+        let not_run = |reason: String| Failure { error: looking.judge.verdict(), ..Failure::new(reason) };
         let ran = !status.code().is_some_and(|code| NEVER_RAN.contains(&code));
         if !ran && looking.no_shell {
-            return format!(
+            return not_run(format!(
                 "the image `{image}` has no /bin/sh, and commands are run by a shell: choose an image that has one"
-            );
+            ));
         }
         if !ran && let Some(said) = &looking.docker {
-            return match DockerError::read("run", &self.docker.host(), said) {
+            return not_run(match DockerError::read("run", &self.docker.host(), said) {
                 DockerError::Other(said) => format!("the image `{image}` could not be run: {said}"),
                 known => known.to_string(),
-            };
+            });
         }
-        let reason = looking.judge.failure(command, status, &format!("in the image {image}")).reason;
-        match (memory, self.settings.resources.memory_mb) {
+        let failure = looking.judge.failure(command, status, &format!("in the image {image}"));
+        let reason = match (memory, self.settings.resources.memory_mb) {
             (true, Some(mb)) => format!(
                 "out of memory: {} may take {mb} MiB and wanted more (raise the toolchain's memory, `toolchain.resources.memory_mb`)",
                 short(command)
             ),
             (true, None) => format!("out of memory: this machine has none left for {}", short(command)),
-            (false, _) => reason,
-        }
+            (false, _) => return failure,
+        };
+        Failure { reason, ..failure }
     }
 
     fn arguments(&self, stage: &Context, folder: &Path, name: &str) -> Vec<OsString> {

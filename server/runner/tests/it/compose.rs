@@ -185,6 +185,7 @@ async fn the_exit_code_of_the_test_is_the_verdict() {
     let finish = finish(&server, job(&server, &file, &orders, Vec::new()), runner(&daemon)).await;
     nothing_is_left(&server, &daemon).await;
     assert_eq!(finish.reason.as_deref(), Some("the test service `test` exited with 3"), "{}", server.log());
+    assert_eq!(finish.exit_code, Some(3));
     let error = finish.error.unwrap();
     assert_eq!(error.text, "AssertionError: 1 is not 2");
     assert_eq!(server.inner().lines[error.seq as usize].text, "test | AssertionError: 1 is not 2");

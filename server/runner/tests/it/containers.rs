@@ -142,7 +142,12 @@ async fn how_it_ended_is_told_in_words() {
         change(&mut job.toolchain.as_mut().unwrap().settings);
         let finish = finish(&server, job, runner(&daemon)).await;
         assert_eq!(finish.outcome, Outcome::Failure, "{}", server.log());
-        (finish.reason.unwrap(), finish.error.map(|e| e.text).unwrap_or_default())
+        let reason = finish.reason.unwrap();
+        if let Some((_, code)) = reason.rsplit_once("exited with ") {
+            let code = code.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+            assert_eq!(finish.exit_code.map(|code| code.to_string()).as_deref(), Some(code));
+        }
+        (reason, finish.error.map(|e| e.text).unwrap_or_default())
     };
     let none = |_: &mut Toolchain| {};
     let (reason, error) = fails("echo 'error: it is so'; exit 3", none).await;

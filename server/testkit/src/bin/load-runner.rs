@@ -87,7 +87,8 @@ async fn main() {
 
 async fn finish(post: RequestBuilder, lines: u64) {
     let outputs = Outputs::default();
-    let end = Finish { outcome: Outcome::Success, reason: None, error: None, lines, outputs };
+    let end =
+        Finish { outcome: Outcome::Success, reason: None, error: None, exit_code: None, lines, outputs };
     assert!(post.json(&end).send().await.unwrap().status().is_success());
 }
 

@@ -23,6 +23,17 @@ const MOST_TIMES: u32 = 5;
 /// After how long the queue is told that a message is still being worked on.
 const HOLD: std::time::Duration = std::time::Duration::from_secs(15);
 
+/// A task of a stage that could not be started, or that ended without its runner's word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fall {
+    /// Which stage, where that is known.
+    pub stage: Option<StageKind>,
+    /// Why, in words for people.
+    pub why: String,
+    /// With which code it exited, if it did.
+    pub exit_code: Option<i32>,
+}
+
 /// Something the engine tells.
 #[derive(Debug, Clone)]
 pub enum Letter {
@@ -37,8 +48,8 @@ pub enum Letter {
     Failed {
         /// Of which run.
         run: RunId,
-        /// Which stage, where that is known, and why, in words for people.
-        stages: Vec<(Option<StageKind>, String)>,
+        /// Which, one at least.
+        falls: Vec<Fall>,
     },
     /// An execution is at its end: well, or why not.
     Ended {
@@ -154,14 +165,15 @@ impl Control {
         };
         let mut claims = Claims::of(&execution)?;
         match letter {
-            Letter::Failed { stages, .. } => {
-                for (stage, why) in stages {
-                    fail_driven(&mut state, &mut claims, *stage, why, now)?;
+            Letter::Failed { falls, .. } => {
+                for fall in falls {
+                    fail_driven(&mut state, &mut claims, fall, now)?;
                 }
             }
             Letter::Ended { how, .. } => {
                 let why = how.as_ref().err().map_or("its execution ended without it", String::as_str);
-                fail_driven(&mut state, &mut claims, None, why, now)?;
+                let fall = Fall { stage: None, why: why.to_owned(), exit_code: None };
+                fail_driven(&mut state, &mut claims, &fall, now)?;
             }
             Letter::Gate { token, .. } if execution.state != executions::OVER => {
                 self.add_gate_token(&mut execution, token)?;
@@ -209,13 +221,8 @@ fn given_up(message: &Message) -> bool {
 }
 
 /// An engine will do no more for a stage, or for a whole run: what has no verdict gets one.
-fn fail_driven(
-    state: &mut RunState,
-    claims: &mut Claims,
-    stage: Option<StageKind>,
-    why: &str,
-    now: Timestamp,
-) -> Result<()> {
+fn fail_driven(state: &mut RunState, claims: &mut Claims, fall: &Fall, now: Timestamp) -> Result<()> {
+    let Fall { stage, why, exit_code } = fall;
     if state.status().is_terminal() {
         return Ok(());
     }
@@ -233,6 +240,9 @@ fn fail_driven(
         match status {
             Status::InProgress => {
                 state.apply(kind, StageEvent::Fail, Some(format!("runner lost: {why}")), now)?;
+                if let Some(row) = state.stage_mut(kind) {
+                    row.exit_code = *exit_code;
+                }
             }
             Status::Idle if state.stage(kind).is_some_and(|row| row.ready_at.is_some()) => {
                 state.apply(kind, StageEvent::Start, None, now)?;

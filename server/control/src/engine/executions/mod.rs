@@ -25,7 +25,7 @@ use domain::{RunId, StageKind};
 use secrecy::SecretString;
 use serde_json::Value;
 
-pub use hear::{Heard, Letter};
+pub use hear::{Fall, Heard, Letter};
 pub use input::Size;
 
 /// Where stages run that an engine elsewhere drives, in place of a data folder's id.

@@ -185,7 +185,7 @@ async fn play(
         project.settle().await;
         let launch = members.iter().find(|m| m.name == service).map_or(candidate, |m| m.launch);
         let reason = format!("{} {service} did not start: {why}", role(launch));
-        return Err(Failure { reason, error: project.error_of(&service) });
+        return Err(Failure { error: project.error_of(&service), ..Failure::new(reason) });
     }
     if let Some(failure) = failed {
         return Err(failure);

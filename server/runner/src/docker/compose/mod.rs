@@ -145,6 +145,7 @@ async fn by_file(
     Err(Failure {
         reason: format!("the test service `{test}` exited with {code}{}", killed(code)),
         error: project.error_of(test),
+        exit_code: Some(code),
     })
 }
 
@@ -203,7 +204,7 @@ async fn not_up(project: &mut Project<'_>, error: &DockerError, dead: &[Died]) -
         }
         None => format!("the service `{culprit}` could not be started: {}", pools(said)),
     };
-    Failure { reason, error }
+    Failure { reason, error, exit_code: ended.map(|died| died.code) }
 }
 
 /// Docker's words where they need a remedy.
