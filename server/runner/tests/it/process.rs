@@ -59,10 +59,11 @@ pub async fn ended(mut child: Child) -> Option<i32> {
 async fn its_life_is_told_by_the_lock_and_its_token_leaves_the_disk() {
     let long = unique();
     let server = Server::start().await;
-    let job = server.command(format!("echo begun; (setsid sleep {long} >/dev/null 2>&1 &) ; sleep {long}"));
+    let job = server.command(format!("(setsid sleep {long} >/dev/null 2>&1 &) ; echo begun; sleep {long}"));
     let cookie = format!("{}.{}", job.stage, job.attempt);
     let (mut child, path) = start(&server, job, itself());
     server.sees("begun").await;
+    eventually("a process that leaves its session", || lives(&long)).await;
     assert!(locked(&path));
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 0, "the token is gone from the disk");
     child.kill().unwrap();
