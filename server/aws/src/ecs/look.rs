@@ -99,6 +99,8 @@ impl EcsCloud {
         for (cluster, services) in listed {
             match services {
                 Ok(services) => found.extend(services.into_iter().map(|service| (cluster.clone(), service))),
+                // Where none can be listed, there is nothing to pick from, and one reason.
+                Err(error) if unlisted.len() + 1 == clusters.len() => return Err(error),
                 Err(error) => unlisted.push(UnlistedCluster { cluster, reason: error.to_string() }),
             }
         }

@@ -179,10 +179,12 @@ fn not_listed(cloud: &Result<CloudAccount, String>) -> Option<String> {
         Ok(all) => all,
         Err(why) => return Some(format!("AWS cannot be asked: {why}")),
     };
-    let each = all.unlisted.iter();
-    let each: Vec<_> =
-        each.map(|one| format!("the cluster {} cannot be listed: {}", one.cluster, one.reason)).collect();
-    (!each.is_empty()).then(|| each.join("; "))
+    let first = all.unlisted.first()?;
+    let more = match all.unlisted.len() - 1 {
+        0 => String::new(),
+        others => format!(" and {others} more"),
+    };
+    Some(format!("the cluster {}{more} cannot be listed: {}", first.cluster, first.reason))
 }
 
 /// What a service of a cloud runs, in a line.

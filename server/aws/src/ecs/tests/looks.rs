@@ -41,6 +41,13 @@ async fn a_cluster_that_cannot_be_listed_keeps_no_other_from_it() {
     assert_eq!(found.services.len(), 1);
     assert_eq!(found.unlisted[0].cluster, "old");
     assert!(found.unlisted[0].reason.contains("Cluster not found"), "{:?}", found.unlisted);
+    // Where that is so of all of them, it is said once.
+    script.refuse(|action, _, _| {
+        let denied = || (400, "AccessDeniedException", "User: x is not authorized".to_owned());
+        (action == "ListServices").then(denied)
+    });
+    let refused = EcsCloud::new(script.account(|_| "KEY")).account().await.unwrap_err();
+    assert!(refused.0.starts_with("AWS refuses ecs:ListServices: User: x is not authorized"), "{refused}");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ const LAST_LINES: Duration = Duration::from_secs(5);
 const NOTICE: Duration = Duration::from_secs(20);
 /// So many of its last lines tell why `docker compose` failed.
 const LAST: usize = 20;
+
 /// What became of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Died {
